@@ -1,0 +1,65 @@
+# Set-up runs by itself, and only where a file that it depends on has changed.
+PYTHON ?= python3
+PORT ?= 8000
+RECEIVER_PORT ?= 9100
+VENV := .venv
+BIN := $(VENV)/bin
+TRANSLATIONS := $(shell find locale -name '*.po')
+
+.PHONY: run test bench lint format messages requirements setup setup-dev clean
+
+run: setup .env
+	PORT=$(PORT) RECEIVER_PORT=$(RECEIVER_PORT) scripts/run
+
+test: setup-dev
+	scripts/test
+
+bench: setup-dev
+	$(BIN)/python -m tests.bench $(SCENARIOS)
+
+lint: setup-dev
+	scripts/lint
+
+format: setup-dev
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+	find templates -name '*.html' -print0 | xargs -0 $(BIN)/djade --target-version 5.2
+
+messages: setup-dev
+	scripts/messages
+
+requirements: setup-dev
+	for name in base dev; do \
+	  $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header \
+	    --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	    --output-file requirements/$$name.txt requirements/$$name.in; \
+	done
+
+setup: $(VENV)/.base $(VENV)/.messages
+setup-dev: $(VENV)/.dev $(VENV)/.messages $(VENV)/.system
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: requirements/base.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/base.txt
+	touch $@
+
+$(VENV)/.dev: requirements/dev.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	touch $@ $(VENV)/.base
+
+$(VENV)/.messages: $(TRANSLATIONS) | $(VENV)/bin/python
+	$(BIN)/pybabel --quiet compile --domain django --directory locale
+	touch $@
+
+$(VENV)/.system: scripts/install-system-packages | $(VENV)/bin/python
+	scripts/install-system-packages
+	touch $@
+
+.env: | $(VENV)/.base
+	$(BIN)/python scripts/make_env.py > $@.new
+	mv $@.new $@
+
+clean:
+	rm -rf $(VENV) var

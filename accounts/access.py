@@ -1,0 +1,42 @@
+"""Who may do what. Every page and form asks here.
+
+A stranger gets 404, so that no answer tells whether an id exists; a member whose role does not suffice gets 403.
+"""
+
+from uuid import UUID
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+
+from accounts.models import Account, Membership, Role, User
+
+MAY_MANAGE_WEBHOOKS = (Role.OWNER, Role.MANAGER)
+
+
+def readable_accounts(user: User | AnonymousUser) -> QuerySet[Account]:
+    """Return the accounts that `user` is a member of."""
+    return Account.objects.filter(memberships__user=user.pk)
+
+
+def writable_accounts(user: User | AnonymousUser) -> QuerySet[Account]:
+    """Return the accounts in which `user` may manage webhooks."""
+    return Account.objects.filter(memberships__user=user.pk, memberships__role__in=MAY_MANAGE_WEBHOOKS)
+
+
+def get_membership(user: User | AnonymousUser, account_id: UUID) -> Membership:
+    """Return the membership that lets `user` read the account, with the account; 404 for strangers."""
+    return get_object_or_404(Membership.objects.select_related("account"), user=user.pk, account=account_id)
+
+
+def get_rw_membership(user: User | AnonymousUser, account_id: UUID) -> Membership:
+    """Return the membership that lets `user` manage the account's webhooks; 404 for strangers, 403 for viewers."""
+    membership = get_membership(user, account_id)
+    if not may_manage_webhooks(membership):
+        raise PermissionDenied
+    return membership
+
+
+def may_manage_webhooks(membership: Membership) -> bool:
+    return membership.role in MAY_MANAGE_WEBHOOKS

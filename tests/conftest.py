@@ -1,0 +1,62 @@
+"""The cast of the tests: an account, and the people around it."""
+
+import pytest
+from django.test import Client
+
+from accounts.models import Account, Membership, Role, User
+from webhooks.models import Webhook
+
+PASSWORD = "a-password-for-tests"
+
+
+def make_user(email: str) -> User:
+    return User.objects.create_user(email, PASSWORD, name=email.partition("@")[0].title())
+
+
+def make_member(account: Account, role: Role, email: str) -> User:
+    user = make_user(email)
+    Membership.objects.create(account=account, user=user, role=role)
+    return user
+
+
+def client_of(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def fast_passwords(settings: object) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def account(db: None) -> Account:
+    return Account.objects.create(name="Cool Account")
+
+
+@pytest.fixture
+def owner(account: Account) -> User:
+    return make_member(account, Role.OWNER, "owner@example.com")
+
+
+@pytest.fixture
+def manager(account: Account) -> User:
+    return make_member(account, Role.MANAGER, "manager@example.com")
+
+
+@pytest.fixture
+def viewer(account: Account) -> User:
+    """A member who only looks."""
+    return make_member(account, Role.VIEWER, "viewer@example.com")
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    """The owner of another account."""
+    return make_member(Account.objects.create(name="Another Account"), Role.OWNER, "stranger@example.com")
+
+
+@pytest.fixture
+def webhook(account: Account) -> Webhook:
+    return Webhook.objects.create(account=account, name="Wink Stalker", url="https://my.system.example/webhook/wink")

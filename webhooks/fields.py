@@ -1,0 +1,43 @@
+from functools import cache
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+@cache
+def _fernet() -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in settings.WEBHOOK_SECRET_KEYS])
+
+
+def _forget_keys(*, setting: str, **kwargs: Any) -> None:
+    if setting == "WEBHOOK_SECRET_KEYS":
+        _fernet.cache_clear()
+
+
+setting_changed.connect(_forget_keys)
+
+
+class EncryptedTextField(models.TextField):
+    """A text that stands in the database encrypted, under the first of `WEBHOOK_SECRET_KEYS`; any of them reads it.
+
+    The empty text stays empty. Look-ups by value find nothing: each encryption of a text differs.
+    """
+
+    def get_prep_value(self, value: Any) -> str | None:
+        text = super().get_prep_value(value)
+        return _fernet().encrypt(text.encode()).decode() if text else text
+
+    def from_db_value(self, value: str | None, expression: Any, connection: BaseDatabaseWrapper) -> str | None:
+        if not value:
+            return value
+        try:
+            return _fernet().decrypt(value).decode()
+        except InvalidToken:
+            raise ImproperlyConfigured(
+                "A signing secret cannot be decrypted: the key it was written with is missing in WEBHOOK_SECRET_KEYS."
+            ) from None

@@ -1,0 +1,155 @@
+from typing import ClassVar, Self
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from webhooks.models.event import Event
+from webhooks.models.webhook import Webhook
+from winkhooks.uuid7 import uuid7
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def unfinished(self) -> Self:
+        """Keep PENDING and RETRYING ones: those, and only those, have a next attempt."""
+        return self.filter(next_attempt_at__isnull=False)
+
+    def cancel(self, reason: "Delivery.EndReason | str") -> int:
+        """End unfinished deliveries as CANCELLED; return how many. An answer that is under way still counts."""
+        return self.unfinished().update(
+            status=Delivery.Status.CANCELLED,
+            end_reason=reason,
+            next_attempt_at=None,
+            finished_at=timezone.now(),
+        )
+
+    def retry_now(self) -> int:
+        """Make unfinished deliveries due at once; return how many."""
+        return self.unfinished().update(next_attempt_at=timezone.now())
+
+    def redeliver(self) -> int:
+        """Take finished deliveries of present webhooks back to PENDING, due now, with a fresh budget; return how many.
+
+        Attempts are numbered on. Where the webhook is disabled the engine cancels them again.
+        """
+        return self.filter(next_attempt_at=None, webhook__removed_at=None).update(
+            status=Delivery.Status.PENDING,
+            end_reason="",
+            budget_start=models.F("attempt_count"),
+            next_attempt_at=timezone.now(),
+            finished_at=None,
+        )
+
+
+class Delivery(models.Model):
+    """One webhook's copy of one event, and the queue: what is unfinished and due is what the engine takes next."""
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING", _("Pending")
+        RETRYING = "RETRYING", _("Retrying")
+        SUCCEEDED = "SUCCEEDED", _("Succeeded")
+        DEAD = "DEAD", _("Dead")
+        CANCELLED = "CANCELLED", _("Cancelled")
+
+    class EndReason(models.TextChoices):
+        EXHAUSTED = "EXHAUSTED", _("The last attempt failed")
+        REFUSED = "REFUSED", _("The receiver refused it")
+        GONE = "GONE", _("The receiver answered 410 Gone")
+        WEBHOOK_DISABLED = "WEBHOOK_DISABLED", _("The webhook was disabled")
+        WEBHOOK_REMOVED = "WEBHOOK_REMOVED", _("The webhook was removed")
+        BY_USER = "BY_USER", _("Cancelled by hand")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    event = models.ForeignKey(
+        Event, models.CASCADE, related_name="deliveries", verbose_name=_("event"), db_index=False
+    )
+    webhook = models.ForeignKey(
+        Webhook, models.CASCADE, related_name="deliveries", verbose_name=_("webhook"), db_index=False
+    )
+    url = models.CharField(_("URL"), max_length=2048, help_text=_("Where the last attempt went."))
+    status = models.CharField(_("status"), max_length=9, choices=Status.choices, default=Status.PENDING)
+    end_reason = models.CharField(_("why it ended"), max_length=16, choices=EndReason.choices, blank=True)
+    attempt_count = models.PositiveIntegerField(_("attempts"), default=0)
+    budget_start = models.PositiveIntegerField(
+        _("budget start"), default=0, help_text=_("How many attempts there were when the present ten began.")
+    )
+    next_attempt_at = models.DateTimeField(_("next attempt"), null=True, default=timezone.now)
+    leased_until = models.DateTimeField(
+        _("leased until"), null=True, help_text=_("While a worker has it; no other one takes it before.")
+    )
+    last_http_status = models.PositiveSmallIntegerField(_("last HTTP status"), null=True)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    finished_at = models.DateTimeField(_("finished"), null=True)
+
+    objects: ClassVar[DeliveryQuerySet] = DeliveryQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["event", "webhook"], name="delivery_event_webhook_unique"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=["PENDING", "RETRYING"], next_attempt_at__isnull=False)
+                | models.Q(status__in=["SUCCEEDED", "DEAD", "CANCELLED"], next_attempt_at=None),
+                name="delivery_unfinished_has_next_attempt",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(attempt_count__gte=models.F("budget_start")), name="delivery_budget_within_attempts"
+            ),
+        ]
+        indexes = [
+            # The queue. Finished rows are not in it, so that they cost the engine nothing.
+            models.Index(
+                fields=["webhook", "next_attempt_at"],
+                name="delivery_due",
+                condition=models.Q(next_attempt_at__isnull=False),
+            ),
+            models.Index(fields=["webhook", "-id"], name="delivery_webhook"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_id} → {self.webhook_id}"
+
+
+class Attempt(models.Model):
+    """One request of a delivery and what came of it."""
+
+    class Error(models.TextChoices):
+        TIMEOUT = "TIMEOUT", _("No complete answer in time")
+        NAME = "NAME", _("The host name could not be looked up")
+        ADDRESS_REFUSED = "ADDRESS_REFUSED", _("The address may not be called")
+        CONNECT = "CONNECT", _("No connection")
+        TLS = "TLS", _("No trusted TLS connection")
+        RESET = "RESET", _("The connection broke")
+        PROTOCOL = "PROTOCOL", _("The answer was not HTTP")
+        REQUEST = "REQUEST", _("The request could not be made")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    delivery = models.ForeignKey(
+        Delivery, models.CASCADE, related_name="attempts", verbose_name=_("delivery"), db_index=False
+    )
+    number = models.PositiveIntegerField(_("number"))
+    started_at = models.DateTimeField(_("started"))
+    duration_ms = models.PositiveIntegerField(_("duration in ms"))
+    http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True)
+    error = models.CharField(_("error"), max_length=15, choices=Error.choices, blank=True)
+    error_text = models.CharField(_("error text"), max_length=500, blank=True)
+    remote_address = models.GenericIPAddressField(_("remote address"), null=True)
+    request_headers = models.JSONField(_("request headers"), default=list)
+    response_headers = models.JSONField(_("response headers"), default=list)
+    response_snippet = models.BinaryField(_("response snippet"), default=bytes)
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        ordering = ["delivery", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["delivery", "number"], name="attempt_number_unique"),
+            models.CheckConstraint(
+                condition=~models.Q(http_status=None, error=""), name="attempt_has_status_or_error"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.delivery_id} #{self.number}"

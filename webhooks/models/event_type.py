@@ -1,0 +1,37 @@
+from django.db import models
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+
+class EventType(models.Model):
+    """A kind of event of the Wink platform; its key is its id. `webhooks.catalogue` fills the table."""
+
+    key = models.CharField(_("key"), max_length=100, primary_key=True)
+    group = models.CharField(_("group"), max_length=100)
+    group_fi = models.CharField(_("group in Finnish"), max_length=100)
+    title = models.CharField(_("title"), max_length=200)
+    title_fi = models.CharField(_("title in Finnish"), max_length=200)
+    delivered = models.BooleanField(
+        _("delivered"), help_text=_("Whether webhooks get it. The platform keeps other kinds to itself.")
+    )
+    deprecated = models.BooleanField(_("deprecated"), default=False)
+    aliases = models.JSONField(_("aliases"), default=list, help_text=_("Other keys that are accepted for it."))
+    roles = models.JSONField(_("roles"), default=list, help_text=_("The roles in which an account can get it."))
+    schema = models.JSONField(_("JSON schema"), null=True, help_text=_("What the object of the envelope looks like."))
+    example = models.JSONField(_("example"), null=True)
+
+    class Meta:
+        verbose_name = _("event type")
+        verbose_name_plural = _("event types")
+        ordering = ["group", "key"]
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def localized_title(self) -> str:
+        return self.title_fi if get_language() == "fi" else self.title
+
+    @property
+    def localized_group(self) -> str:
+        return self.group_fi if get_language() == "fi" else self.group

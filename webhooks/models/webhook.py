@@ -1,0 +1,167 @@
+import base64
+import secrets
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from django.conf import settings
+from django.db import models, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Account, User
+from webhooks.fields import EncryptedTextField
+from webhooks.models.event_type import EventType
+from winkhooks.uuid7 import uuid7
+
+if TYPE_CHECKING:
+    from webhooks.models.delivery import Delivery
+
+SECRET_PREFIX = "whsec_"
+
+
+def generate_secret() -> str:
+    """Return a new signing secret: `whsec_` and base64 of 32 random bytes."""
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+class WebhookQuerySet(models.QuerySet["Webhook"]):
+    def present(self) -> Self:
+        """Leave out removed webhooks, which stay in the table for the history of what was sent."""
+        return self.filter(removed_at=None)
+
+
+class Webhook(models.Model):
+    """An address of an account to which its events are sent."""
+
+    class DisabledReason(models.TextChoices):
+        BY_USER = "BY_USER", _("Disabled by hand")
+        GONE = "GONE", _("The receiver answered 410 Gone")
+        FAILING = "FAILING", _("It kept failing")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(Account, models.CASCADE, related_name="webhooks", verbose_name=_("account"))
+    name = models.CharField(_("name"), max_length=200)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    url = models.CharField(_("URL"), max_length=2048)
+    event_types = models.ManyToManyField(
+        EventType,
+        related_name="webhooks",
+        blank=True,
+        verbose_name=_("events"),
+        help_text=_("None chosen = all events."),
+    )
+    secret = EncryptedTextField(_("signing secret"), default=generate_secret, editable=False)
+    previous_secret = EncryptedTextField(_("previous signing secret"), blank=True, editable=False)
+    previous_secret_expires_at = models.DateTimeField(_("previous secret valid until"), null=True, editable=False)
+    disabled_at = models.DateTimeField(_("disabled"), null=True, editable=False)
+    disabled_reason = models.CharField(
+        _("why disabled"), max_length=10, choices=DisabledReason.choices, blank=True, editable=False
+    )
+    disabled_by = models.ForeignKey(
+        User, models.SET_NULL, null=True, related_name="+", verbose_name=_("disabled by"), editable=False
+    )
+    failing_since = models.DateTimeField(_("failing since"), null=True, editable=False)
+    consecutive_failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
+    cooling_until = models.DateTimeField(_("cooling until"), null=True, editable=False)
+    version = models.PositiveIntegerField(
+        _("version"), default=1, editable=False, help_text=_("Goes up with every change.")
+    )
+    created_by = models.ForeignKey(
+        User, models.SET_NULL, null=True, related_name="+", verbose_name=_("created by"), editable=False
+    )
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+    removed_at = models.DateTimeField(_("removed"), null=True, editable=False)
+    removed_by = models.ForeignKey(
+        User, models.SET_NULL, null=True, related_name="+", verbose_name=_("removed by"), editable=False
+    )
+
+    objects: ClassVar[WebhookQuerySet] = WebhookQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("webhook")
+        verbose_name_plural = _("webhooks")
+        ordering = ["name", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(disabled_reason__in=["", "BY_USER", "GONE", "FAILING"]),
+                name="webhook_disabled_reason_known",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(enabled=True, disabled_at=None, disabled_reason="")
+                | models.Q(enabled=False, disabled_at__isnull=False) & ~models.Q(disabled_reason=""),
+                name="webhook_disabled_with_reason",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def disable(self, reason: DisabledReason, by: User | None = None) -> bool:
+        """Switch the webhook off and cancel what waits; return whether it was on."""
+        with transaction.atomic():
+            changed = Webhook.objects.present().filter(pk=self.pk, enabled=True).update(
+                enabled=False,
+                disabled_at=timezone.now(),
+                disabled_reason=reason,
+                disabled_by=by,
+                version=models.F("version") + 1,
+                updated_at=timezone.now(),
+            )
+            if changed:
+                self._unfinished_deliveries().cancel("WEBHOOK_DISABLED")
+        self.refresh_from_db()
+        return bool(changed)
+
+    def enable(self) -> bool:
+        """Switch the webhook on, with its failures forgotten; return whether it was off."""
+        changed = Webhook.objects.present().filter(pk=self.pk, enabled=False).update(
+            enabled=True,
+            disabled_at=None,
+            disabled_reason="",
+            disabled_by=None,
+            failing_since=None,
+            consecutive_failures=0,
+            cooling_until=None,
+            version=models.F("version") + 1,
+            updated_at=timezone.now(),
+        )
+        self.refresh_from_db()
+        return bool(changed)
+
+    def remove(self, by: User | None) -> bool:
+        """Take the webhook away for good, cancel what waits and forget its secrets; the history stays."""
+        with transaction.atomic():
+            changed = Webhook.objects.present().filter(pk=self.pk).update(
+                removed_at=timezone.now(),
+                removed_by=by,
+                secret="",
+                previous_secret="",
+                previous_secret_expires_at=None,
+            )
+            if changed:
+                self._unfinished_deliveries().cancel("WEBHOOK_REMOVED")
+        self.refresh_from_db()
+        return bool(changed)
+
+    def rotate_secret(self, previous_valid_until: datetime | None) -> None:
+        """Make a new signing secret; with a time given, the present one signs beside it until then."""
+        with transaction.atomic():
+            webhook = Webhook.objects.select_for_update(no_key=True).get(pk=self.pk)
+            webhook.previous_secret = webhook.secret if previous_valid_until else ""
+            webhook.previous_secret_expires_at = previous_valid_until
+            webhook.secret = generate_secret()
+            webhook.version += 1
+            webhook.save(
+                update_fields=["secret", "previous_secret", "previous_secret_expires_at", "version", "updated_at"]
+            )
+        self.refresh_from_db()
+
+    def valid_secrets(self, moment: datetime) -> list[str]:
+        """Return the secrets that sign at `moment`, newest first."""
+        if self.previous_secret and self.previous_secret_expires_at and moment < self.previous_secret_expires_at:
+            return [self.secret, self.previous_secret]
+        return [self.secret]
+
+    def _unfinished_deliveries(self) -> "models.QuerySet[Delivery]":
+        return self.deliveries.unfinished()

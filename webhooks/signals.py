@@ -1,0 +1,1 @@
+from webhooks import events  # noqa: F401
