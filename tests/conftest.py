@@ -1,12 +1,25 @@
 """The cast of the tests: an account, and the people around it."""
 
+from typing import Any
+
 import pytest
+from django.apps import apps
+from django.db.models.signals import post_migrate
 from django.test import Client
 
 from accounts.models import Account, Membership, Role, User
-from webhooks.models import Webhook
+from webhooks import catalogue
+from webhooks.models import EventType, Webhook
 
 PASSWORD = "a-password-for-tests"
+
+
+def fill_event_types(**kwargs: Any) -> None:
+    catalogue.load(EventType)
+
+
+# Tests with real transactions empty all tables when they end, the catalogue too, and then send this signal.
+post_migrate.connect(fill_event_types, sender=apps.get_app_config("webhooks"), dispatch_uid="tests.fill_event_types")
 
 
 def make_user(email: str) -> User:

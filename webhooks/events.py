@@ -1,0 +1,179 @@
+"""Events in: one row, written in the caller's transaction, with the envelope's bytes made once."""
+
+import difflib
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import router
+from django.db.models import Count, Sum
+from django.db.models.signals import post_migrate
+from django.utils import timezone
+
+from accounts.models import Account
+from webhooks import wake
+from webhooks.models import Attempt, Delivery, Event, EventType
+from winkhooks.uuid7 import uuid7
+
+SCHEMA_VERSION = 2
+MAX_ENVELOPE_BYTES = 256 * 1024
+CATALOGUE_SECONDS = 60
+
+
+class UnknownEventType(ValueError):
+    """The catalogue has no event of this type."""
+
+
+class InvalidPayload(ValueError):
+    """JSON cannot hold the object, or another part of the event is not what the contract says."""
+
+
+class PayloadTooLarge(InvalidPayload):
+    """The envelope is larger than 256 KB."""
+
+
+def emit(
+    *,
+    type: str,
+    account: Account,
+    object: dict[str, Any],
+    occurred_at: datetime | None = None,
+    recipient_role: str = Event.RecipientRole.SELF,
+    idempotency_key: str | None = None,
+) -> Event:
+    """Announce an event of `account`; it exists if and only if the caller's transaction commits.
+
+    With an idempotency key that the account has used before, return the first event and announce nothing. Raises
+    UnknownEventType, InvalidPayload or PayloadTooLarge before anything is written, so the transaction stays usable.
+    """
+    occurred_at = timezone.now() if occurred_at is None else occurred_at
+    if timezone.is_naive(occurred_at):
+        raise InvalidPayload("occurred_at needs a time zone.")
+    if recipient_role not in Event.RecipientRole.values:
+        raise InvalidPayload(f"recipient_role must be one of {', '.join(Event.RecipientRole.values)}.")
+    if idempotency_key is not None and not 0 < len(idempotency_key) <= 255:
+        raise InvalidPayload("An idempotency key has 1 to 255 characters.")
+    event = Event(
+        id=uuid7(),
+        account=account,
+        type_id=resolve_type(type),
+        occurred_at=occurred_at,
+        recipient_role=recipient_role,
+        idempotency_key=idempotency_key,
+    )
+    event.body = envelope(event, object)
+    if idempotency_key is None:
+        event.save(force_insert=True)
+    else:
+        first = _insert_unless_announced(event)
+        if first is not event:
+            return first
+    wake.ring_on_commit(using=router.db_for_write(Event))
+    return event
+
+
+def envelope(event: Event, object: dict[str, Any]) -> bytes:
+    """Return the exact bytes that every webhook gets for `event`."""
+    if not isinstance(object, dict):
+        raise InvalidPayload("The object of an event must be a dict.")
+    try:
+        body = json.dumps(
+            {
+                "id": str(event.id),
+                "type": event.type_id,
+                "occurredAt": event.occurred_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+                "ownerIdentifier": str(event.account_id),
+                "recipientRole": str(event.recipient_role),
+                "schemaVersion": SCHEMA_VERSION,
+                "object": object,
+            },
+            allow_nan=False,
+            ensure_ascii=False,
+            separators=(",", ":"),
+        ).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidPayload(f"JSON cannot hold the object: {error}.") from error
+    if len(body) > MAX_ENVELOPE_BYTES:
+        raise PayloadTooLarge(f"The envelope has {len(body)} bytes; {MAX_ENVELOPE_BYTES} are allowed.")
+    return body
+
+
+def _insert_unless_announced(event: Event) -> Event:
+    """Insert `event`, or return the one that has its idempotency key; a race leaves the transaction usable."""
+    Event.objects.bulk_create([event], ignore_conflicts=True)
+    first = Event.objects.get(account=event.account_id, idempotency_key=event.idempotency_key)
+    return event if first.pk == event.pk else first
+
+
+@dataclass
+class _Catalogue:
+    """The keys and aliases of the event types, kept for a minute."""
+
+    key_by_name: dict[str, str] = field(default_factory=dict)
+    read_at: float = 0.0
+
+    def find(self, name: str) -> str | None:
+        if name not in self.key_by_name or time.monotonic() - self.read_at > CATALOGUE_SECONDS:
+            self._read()
+        return self.key_by_name.get(name)
+
+    def forget(self, **kwargs: Any) -> None:
+        self.key_by_name = {}
+
+    def _read(self) -> None:
+        types = list(EventType.objects.values_list("key", "aliases"))
+        self.key_by_name = {alias: key for key, aliases in types for alias in aliases} | {key: key for key, _ in types}
+        self.read_at = time.monotonic()
+
+
+_catalogue = _Catalogue()
+post_migrate.connect(_catalogue.forget, dispatch_uid="webhooks.events.forget_catalogue")
+
+
+def resolve_type(name: str) -> str:
+    """Return the key of the event type that `name` is the key or an alias of; raise UnknownEventType."""
+    key = _catalogue.find(name)
+    if key is None:
+        raise UnknownEventType(_unknown(name))
+    return key
+
+
+def _unknown(name: str) -> str:
+    nearest = difflib.get_close_matches(str(name), _catalogue.key_by_name, n=3)
+    hint = f" The nearest: {', '.join(nearest)}." if nearest else ""
+    return f"The catalogue has no event type {name!r}.{hint}"
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """How many events, deliveries and attempts there are, counted each from its own table."""
+
+    events: dict[str, int]
+    deliveries: dict[str, int]
+    deliveries_expected: int
+    attempts: int
+    attempts_expected: int
+
+    @property
+    def unfinished(self) -> int:
+        """Work that is still to do."""
+        waiting = (self.events.get("NEW", 0), self.deliveries.get("PENDING", 0), self.deliveries.get("RETRYING", 0))
+        return sum(waiting)
+
+    @property
+    def balances(self) -> bool:
+        """Whether every dispatched event has the deliveries, and every delivery the attempts, that it says it has."""
+        return sum(self.deliveries.values()) == self.deliveries_expected and self.attempts == self.attempts_expected
+
+
+def ledger() -> Ledger:
+    """Count everything. It reads whole tables: for staff and tests, not for pages."""
+    return Ledger(
+        events=dict(Event.objects.order_by().values_list("status").annotate(Count("id"))),
+        deliveries=dict(Delivery.objects.order_by().values_list("status").annotate(Count("id"))),
+        deliveries_expected=Event.objects.aggregate(total=Sum("delivery_count", default=0))["total"],
+        attempts=Attempt.objects.count(),
+        attempts_expected=Delivery.objects.aggregate(total=Sum("attempt_count", default=0))["total"],
+    )

@@ -189,9 +189,7 @@ STORAGES = {
 # changed without the other.
 WEBHOOK_SECRET_KEYS = [
     key.strip()
-    for key in required_outside_debug(
-        "WEBHOOK_SECRET_KEYS", "ZGVidWdnaW5nLW9ubHkta2V5LW9mLXdpbmtob29rcy0="
-    ).split(",")
+    for key in required_outside_debug("WEBHOOK_SECRET_KEYS", "ZGVidWdnaW5nLW9ubHkta2V5LW9mLXdpbmtob29rcy0=").split(",")
 ]
 WEBHOOK_ALLOWED_NETWORKS = networks("WEBHOOK_ALLOWED_NETWORKS")
 WEBHOOK_REQUIRE_HTTPS = env.bool("WEBHOOK_REQUIRE_HTTPS", default=True)

@@ -38,7 +38,5 @@ def load(event_type_model: Any) -> None:
         rows,
         update_conflicts=True,
         unique_fields=["key"],
-        update_fields=[
-            field.name for field in event_type_model._meta.concrete_fields if not field.primary_key
-        ],
+        update_fields=[field.name for field in event_type_model._meta.concrete_fields if not field.primary_key],
     )

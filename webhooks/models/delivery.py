@@ -60,9 +60,7 @@ class Delivery(models.Model):
         BY_USER = "BY_USER", _("Cancelled by hand")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    event = models.ForeignKey(
-        Event, models.CASCADE, related_name="deliveries", verbose_name=_("event"), db_index=False
-    )
+    event = models.ForeignKey(Event, models.CASCADE, related_name="deliveries", verbose_name=_("event"), db_index=False)
     webhook = models.ForeignKey(
         Webhook, models.CASCADE, related_name="deliveries", verbose_name=_("webhook"), db_index=False
     )
@@ -146,9 +144,7 @@ class Attempt(models.Model):
         ordering = ["delivery", "number"]
         constraints = [
             models.UniqueConstraint(fields=["delivery", "number"], name="attempt_number_unique"),
-            models.CheckConstraint(
-                condition=~models.Q(http_status=None, error=""), name="attempt_has_status_or_error"
-            ),
+            models.CheckConstraint(condition=~models.Q(http_status=None, error=""), name="attempt_has_status_or_error"),
         ]
 
     def __str__(self) -> str:

@@ -3,7 +3,6 @@ import secrets
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from django.conf import settings
 from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -11,12 +10,11 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Account, User
 from webhooks.fields import EncryptedTextField
 from webhooks.models.event_type import EventType
+from webhooks.signing import SECRET_PREFIX
 from winkhooks.uuid7 import uuid7
 
 if TYPE_CHECKING:
     from webhooks.models.delivery import Delivery
-
-SECRET_PREFIX = "whsec_"
 
 
 def generate_secret() -> str:
@@ -100,13 +98,17 @@ class Webhook(models.Model):
     def disable(self, reason: DisabledReason, by: User | None = None) -> bool:
         """Switch the webhook off and cancel what waits; return whether it was on."""
         with transaction.atomic():
-            changed = Webhook.objects.present().filter(pk=self.pk, enabled=True).update(
-                enabled=False,
-                disabled_at=timezone.now(),
-                disabled_reason=reason,
-                disabled_by=by,
-                version=models.F("version") + 1,
-                updated_at=timezone.now(),
+            changed = (
+                Webhook.objects.present()
+                .filter(pk=self.pk, enabled=True)
+                .update(
+                    enabled=False,
+                    disabled_at=timezone.now(),
+                    disabled_reason=reason,
+                    disabled_by=by,
+                    version=models.F("version") + 1,
+                    updated_at=timezone.now(),
+                )
             )
             if changed:
                 self._unfinished_deliveries().cancel("WEBHOOK_DISABLED")
@@ -115,16 +117,20 @@ class Webhook(models.Model):
 
     def enable(self) -> bool:
         """Switch the webhook on, with its failures forgotten; return whether it was off."""
-        changed = Webhook.objects.present().filter(pk=self.pk, enabled=False).update(
-            enabled=True,
-            disabled_at=None,
-            disabled_reason="",
-            disabled_by=None,
-            failing_since=None,
-            consecutive_failures=0,
-            cooling_until=None,
-            version=models.F("version") + 1,
-            updated_at=timezone.now(),
+        changed = (
+            Webhook.objects.present()
+            .filter(pk=self.pk, enabled=False)
+            .update(
+                enabled=True,
+                disabled_at=None,
+                disabled_reason="",
+                disabled_by=None,
+                failing_since=None,
+                consecutive_failures=0,
+                cooling_until=None,
+                version=models.F("version") + 1,
+                updated_at=timezone.now(),
+            )
         )
         self.refresh_from_db()
         return bool(changed)
@@ -132,12 +138,16 @@ class Webhook(models.Model):
     def remove(self, by: User | None) -> bool:
         """Take the webhook away for good, cancel what waits and forget its secrets; the history stays."""
         with transaction.atomic():
-            changed = Webhook.objects.present().filter(pk=self.pk).update(
-                removed_at=timezone.now(),
-                removed_by=by,
-                secret="",
-                previous_secret="",
-                previous_secret_expires_at=None,
+            changed = (
+                Webhook.objects.present()
+                .filter(pk=self.pk)
+                .update(
+                    removed_at=timezone.now(),
+                    removed_by=by,
+                    secret="",
+                    previous_secret="",
+                    previous_secret_expires_at=None,
+                )
             )
             if changed:
                 self._unfinished_deliveries().cancel("WEBHOOK_REMOVED")

@@ -1,0 +1,81 @@
+"""Both signatures of a request: Wink's own, and that of Standard Webhooks 1.0.0.
+
+One secret, `whsec_` and base64 of the key, serves both: Wink's is keyed with the whole text, the standard one with the
+decoded key.
+"""
+
+import base64
+import binascii
+import hmac
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+SECRET_PREFIX = "whsec_"  # noqa: S105  a prefix, no secret
+TOLERANCE_SECONDS = 300
+
+
+class InvalidSignature(Exception):
+    """Says in one sentence why a signature does not hold."""
+
+
+def sign(secrets: Sequence[str], event_id: str, body: bytes, timestamp: int) -> list[tuple[str, str]]:
+    """Return the headers that sign `body`, with a signature for each of `secrets`, newest first; Unix seconds."""
+    wink = "".join(f",v1={_wink_digest(secret, body, timestamp).hex()}" for secret in secrets)
+    standard = " ".join(
+        f"v1,{base64.b64encode(_standard_digest(secret, event_id, body, timestamp)).decode()}" for secret in secrets
+    )
+    return [
+        ("Wink-Signature", f"t={timestamp}{wink}"),
+        ("webhook-id", event_id),
+        ("webhook-timestamp", str(timestamp)),
+        ("webhook-signature", standard),
+    ]
+
+
+def verify_wink(secret: str, headers: Mapping[str, str], body: bytes, now: float | None = None) -> None:
+    """Check `Wink-Signature` as a receiver does; raise InvalidSignature. Names of headers in lower case."""
+    parts = [part.partition("=") for part in headers.get("wink-signature", "").split(",")]
+    timestamp = _fresh_timestamp(next((value for name, _, value in parts if name == "t"), ""), now)
+    expected = _wink_digest(secret, body, timestamp).hex()
+    _demand_match(expected, [value for name, _, value in parts if name == "v1"])
+
+
+def verify_standard(secret: str, headers: Mapping[str, str], body: bytes, now: float | None = None) -> None:
+    """Check `webhook-signature` as a receiver does; raise InvalidSignature. Names of headers in lower case."""
+    timestamp = _fresh_timestamp(headers.get("webhook-timestamp", ""), now)
+    digest = _standard_digest(secret, headers.get("webhook-id", ""), body, timestamp)
+    parts = [part.partition(",") for part in headers.get("webhook-signature", "").split(" ")]
+    _demand_match(base64.b64encode(digest).decode(), [value for version, _, value in parts if version == "v1"])
+
+
+def _wink_digest(secret: str, body: bytes, timestamp: int) -> bytes:
+    return hmac.digest(secret.encode(), b"%d.%b" % (timestamp, body), "sha256")
+
+
+def _standard_digest(secret: str, event_id: str, body: bytes, timestamp: int) -> bytes:
+    return hmac.digest(_standard_key(secret), b"%b.%d.%b" % (event_id.encode(), timestamp, body), "sha256")
+
+
+@lru_cache(maxsize=1024)
+def _standard_key(secret: str) -> bytes:
+    try:
+        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except binascii.Error:
+        raise InvalidSignature("The secret is not whsec_ and base64.") from None
+
+
+def _fresh_timestamp(text: str, now: float | None) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidSignature("There is no timestamp.")
+    timestamp = int(text)
+    if abs((time.time() if now is None else now) - timestamp) > TOLERANCE_SECONDS:
+        raise InvalidSignature(f"The timestamp is more than {TOLERANCE_SECONDS} seconds away from the clock.")
+    return timestamp
+
+
+def _demand_match(expected: str, signatures: list[str]) -> None:
+    if not signatures:
+        raise InvalidSignature("There is no signature of version 1.")
+    if not any(hmac.compare_digest(expected.encode(), signature.encode()) for signature in signatures):
+        raise InvalidSignature("No signature fits the body, the time and the secret.")
