@@ -22,7 +22,7 @@ def _forget_keys(*, setting: str, **kwargs: Any) -> None:
 setting_changed.connect(_forget_keys)
 
 
-class EncryptedTextField(models.TextField):
+class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # not generic at run time
     """A text that stands in the database encrypted, under the first of `WEBHOOK_SECRET_KEYS`; any of them reads it.
 
     The empty text stays empty. Look-ups by value find nothing: each encryption of a text differs.

@@ -28,7 +28,7 @@ def required_outside_debug(name: str, debug_value: str) -> str:
 
 
 def positive(name: str, default: float) -> float:
-    value = env.float(name, default=default)
+    value: float = env.float(name, default=default)
     if value <= 0:
         raise ImproperlyConfigured(f"{name} must be more than 0, not {value:g}.")
     return value

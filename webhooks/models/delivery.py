@@ -14,6 +14,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """Keep PENDING and RETRYING ones: those, and only those, have a next attempt."""
         return self.filter(next_attempt_at__isnull=False)
 
+    def not_under_way(self) -> Self:
+        """Leave out what a worker has claimed and may be sending now."""
+        return self.exclude(leased_until__gt=timezone.now())
+
     def cancel(self, reason: "Delivery.EndReason | str") -> int:
         """End unfinished deliveries as CANCELLED; return how many. An answer that is under way still counts."""
         return self.unfinished().update(

@@ -1,7 +1,9 @@
 import base64
 import secrets
+from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
+from uuid import UUID
 
 from django.db import models, transaction
 from django.utils import timezone
@@ -13,9 +15,6 @@ from webhooks.models.event_type import EventType
 from webhooks.signing import SECRET_PREFIX
 from winkhooks.uuid7 import uuid7
 
-if TYPE_CHECKING:
-    from webhooks.models.delivery import Delivery
-
 
 def generate_secret() -> str:
     """Return a new signing secret: `whsec_` and base64 of 32 random bytes."""
@@ -26,6 +25,14 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
     def present(self) -> Self:
         """Leave out removed webhooks, which stay in the table for the history of what was sent."""
         return self.filter(removed_at=None)
+
+    def reasons_to_cancel(self, webhook_ids: Iterable[UUID]) -> dict[UUID, str]:
+        """Return those of `webhook_ids` to which nothing is sent any more, each with the reason for its deliveries."""
+        off = self.filter(models.Q(enabled=False) | models.Q(removed_at__isnull=False), pk__in=webhook_ids)
+        return {
+            webhook_id: "WEBHOOK_REMOVED" if removed_at else "WEBHOOK_DISABLED"
+            for webhook_id, removed_at in off.values_list("id", "removed_at")
+        }
 
 
 class Webhook(models.Model):
@@ -111,7 +118,7 @@ class Webhook(models.Model):
                 )
             )
             if changed:
-                self._unfinished_deliveries().cancel("WEBHOOK_DISABLED")
+                self._cancel_deliveries("WEBHOOK_DISABLED")
         self.refresh_from_db()
         return bool(changed)
 
@@ -150,7 +157,7 @@ class Webhook(models.Model):
                 )
             )
             if changed:
-                self._unfinished_deliveries().cancel("WEBHOOK_REMOVED")
+                self._cancel_deliveries("WEBHOOK_REMOVED")
         self.refresh_from_db()
         return bool(changed)
 
@@ -173,5 +180,7 @@ class Webhook(models.Model):
             return [self.secret, self.previous_secret]
         return [self.secret]
 
-    def _unfinished_deliveries(self) -> "models.QuerySet[Delivery]":
-        return self.deliveries.unfinished()
+    def _cancel_deliveries(self, reason: str) -> None:
+        # Those under way are left to the engine, which ends them when the answer is there: an UPDATE here and one there
+        # would lock the same rows in different orders.
+        self.deliveries.not_under_way().cancel(reason)

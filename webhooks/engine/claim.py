@@ -1,0 +1,173 @@
+"""Taking due deliveries, under a lease, so that no other worker sends them.
+
+A claim looks at each webhook that has unfinished deliveries and takes of each no more than it has room for. So the
+backlog of one webhook, however deep, hides no other one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from webhooks.models import Delivery
+
+# The webhooks with unfinished deliveries, in order of their ids from the cursor on: each step jumps to the next id in
+# the index `delivery_due`, so that it costs the same with ten deliveries behind a webhook as with a million.
+WAITING_WEBHOOKS = """
+WITH RECURSIVE waiting(webhook_id) AS (
+    SELECT * FROM (
+        SELECT webhook_id FROM webhooks_delivery
+        WHERE next_attempt_at IS NOT NULL AND webhook_id > %(cursor)s
+        ORDER BY webhook_id LIMIT 1
+    ) AS first_one
+    UNION ALL
+    SELECT (
+        SELECT following.webhook_id FROM webhooks_delivery AS following
+        WHERE following.next_attempt_at IS NOT NULL AND following.webhook_id > waiting.webhook_id
+        ORDER BY following.webhook_id LIMIT 1
+    )
+    FROM waiting WHERE waiting.webhook_id IS NOT NULL
+)
+"""
+LIST_WAITING = WAITING_WEBHOOKS + "SELECT webhook_id FROM waiting WHERE webhook_id IS NOT NULL"  # noqa: S608  constants
+CLAIM_POSTGRESQL = (
+    WAITING_WEBHOOKS  # noqa: S608  made of constants
+    + """
+, due AS (
+    SELECT oldest.id
+    FROM waiting
+    LEFT JOIN unnest(%(busy)s::uuid[], %(taken)s::int[]) AS busy(webhook_id, taken)
+        ON busy.webhook_id = waiting.webhook_id
+    CROSS JOIN LATERAL (
+        SELECT delivery.id FROM webhooks_delivery AS delivery
+        WHERE delivery.webhook_id = waiting.webhook_id
+            AND delivery.next_attempt_at <= %(now)s
+            AND (delivery.leased_until IS NULL OR delivery.leased_until <= %(now)s)
+        ORDER BY delivery.next_attempt_at
+        LIMIT greatest(%(room)s - coalesce(busy.taken, 0), 0)
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS oldest
+    WHERE waiting.webhook_id IS NOT NULL
+    LIMIT %(limit)s
+)
+UPDATE webhooks_delivery AS delivery
+SET leased_until = %(leased_until)s
+FROM due, webhooks_event AS event
+WHERE delivery.id = due.id AND event.id = delivery.event_id
+RETURNING delivery.id, delivery.webhook_id, delivery.event_id, event.type_id, event.body,
+    delivery.attempt_count, delivery.budget_start, delivery.leased_until
+"""
+)
+FIRST_CURSOR = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery that this worker, and no other, sends before `leased_until`."""
+
+    delivery_id: UUID
+    webhook_id: UUID
+    event_id: UUID
+    event_type: str
+    body: bytes
+    attempt_count: int
+    budget_start: int
+    leased_until: datetime
+
+    @property
+    def attempt_number(self) -> int:
+        return self.attempt_count + 1
+
+    @property
+    def tries(self) -> int:
+        """How many attempts of the present budget there are with the next one."""
+        return self.attempt_number - self.budget_start
+
+
+def claim(taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID = FIRST_CURSOR) -> list[Claim]:
+    """Take up to `limit` due deliveries, and so many of each webhook that it has `room` of them.
+
+    `taken` says how many the caller has of a webhook already. Only webhooks with ids behind `cursor` are looked at.
+    """
+    now = timezone.now()
+    leased_until = now + timedelta(seconds=settings.WEBHOOK_LEASE_SECONDS)
+    if connection.vendor == "postgresql":
+        return _claim_at_once(taken, room, limit, cursor, now, leased_until)
+    return _claim_step_by_step(taken, room, limit, cursor, now, leased_until)
+
+
+def _claim_at_once(
+    taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID, now: datetime, leased_until: datetime
+) -> list[Claim]:
+    with connection.cursor() as db_cursor:
+        db_cursor.execute(
+            CLAIM_POSTGRESQL,
+            {
+                "cursor": cursor,
+                "busy": list(taken),
+                "taken": list(taken.values()),
+                "room": room,
+                "limit": limit,
+                "now": now,
+                "leased_until": leased_until,
+            },
+        )
+        # Ids sort by time, so that of each webhook the oldest goes first.
+        return sorted((Claim(*row) for row in db_cursor.fetchall()), key=lambda claim: claim.delivery_id)
+
+
+def _claim_step_by_step(
+    taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID, now: datetime, leased_until: datetime
+) -> list[Claim]:
+    """Do the same where the database has neither LATERAL nor SKIP LOCKED, and one writer at a time anyway."""
+    webhook_ids = _waiting_webhooks(cursor)
+    if not webhook_ids:
+        return []
+    with transaction.atomic():
+        delivery_ids: list[UUID] = []
+        for webhook_id in webhook_ids:
+            wanted = min(room - taken.get(webhook_id, 0), limit - len(delivery_ids))
+            if wanted > 0:
+                delivery_ids += (
+                    Delivery.objects.filter(Q(leased_until=None) | Q(leased_until__lte=now), webhook=webhook_id)
+                    .filter(next_attempt_at__lte=now)
+                    .order_by("next_attempt_at")
+                    .values_list("id", flat=True)[:wanted]
+                )
+        if not delivery_ids:
+            return []
+        claimed = Delivery.objects.filter(pk__in=delivery_ids)
+        claimed.update(leased_until=leased_until)
+        return [
+            Claim(
+                delivery_id=delivery.pk,
+                webhook_id=delivery.webhook_id,
+                event_id=delivery.event_id,
+                event_type=delivery.event.type_id,
+                body=bytes(delivery.event.body),
+                attempt_count=delivery.attempt_count,
+                budget_start=delivery.budget_start,
+                leased_until=leased_until,
+            )
+            for delivery in claimed.select_related("event").order_by("id")
+        ]
+
+
+def _waiting_webhooks(cursor: UUID) -> list[UUID]:
+    with connection.cursor() as db_cursor:
+        db_cursor.execute(LIST_WAITING, {"cursor": cursor.hex})
+        return [UUID(row[0]) for row in db_cursor.fetchall()]
+
+
+def release(claims: list[Claim]) -> None:
+    """Give back deliveries that were claimed and not sent, so that another worker takes them at once."""
+    for leased_until in {claim.leased_until for claim in claims}:
+        Delivery.objects.filter(
+            pk__in=[claim.delivery_id for claim in claims if claim.leased_until == leased_until],
+            leased_until=leased_until,
+        ).update(leased_until=None)

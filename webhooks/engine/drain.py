@@ -1,0 +1,222 @@
+"""The loop that ties the engine together: dispatch, claim, send, judge, record, until nothing is due."""
+
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, InterfaceError, connection
+from django.utils import timezone
+
+from webhooks import wake
+from webhooks.engine.claim import FIRST_CURSOR, Claim, claim, release
+from webhooks.engine.dispatch import BATCH as DISPATCH_BATCH
+from webhooks.engine.dispatch import dispatch
+from webhooks.engine.outcome import judge
+from webhooks.engine.record import Result, record
+from webhooks.engine.request import make_request
+from webhooks.engine.transport import Request, Transport
+from webhooks.models import Delivery, Webhook
+
+logger = structlog.get_logger(__name__)
+
+# So often the database is asked for new work while requests are in flight, and answers wait no longer to be recorded.
+POLL_SECONDS = 0.02
+RECORD_BATCH = 250
+# A process stops taking work after this long, so that restarts and other tasks get their turn.
+LONGEST_SECONDS = 60.0
+# What is left of a lease when a request starts covers the longest possible request and this, to record it.
+LEASE_MARGIN_SECONDS = 5.0
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+
+
+def drain() -> int:
+    """Deliver what is due until nothing is, or for a minute; return how many attempts were recorded."""
+    return Drain().run()
+
+
+class Drain:
+    """One run of the loop in one process."""
+
+    def __init__(self) -> None:
+        self._transport: Transport[tuple[Claim, Request]] = Transport(settings.WEBHOOK_IN_FLIGHT)
+        self._cap = settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK
+        self._lease_needed = timedelta(seconds=settings.WEBHOOK_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS)
+        self._targets: dict[UUID, Webhook] = {}
+        self._waiting: dict[UUID, deque[Claim]] = {}
+        self._waiting_count = 0
+        self._in_flight: Counter[UUID] = Counter()
+        self._results: list[Result] = []
+        self._oldest_result_at = 0.0
+        self._recorded = 0
+        self._cursor = FIRST_CURSOR
+        self._looked_at = 0.0
+        self._more_is_due = True
+        self._pause = 0.0
+        self._paused_until = 0.0
+        self._stop_at = time.monotonic() + LONGEST_SECONDS
+
+    def run(self) -> int:
+        try:
+            while True:
+                self._with_database(self._take_work)
+                self._send()
+                self._receive()
+                self._with_database(self._record_results)
+                if self._is_done():
+                    break
+        finally:
+            release([claimed for queue in self._waiting.values() for claimed in queue])
+            self._transport.close()
+        if self._more_is_due:
+            wake.ring()
+        return self._recorded
+
+    # Taking work
+
+    def _take_work(self) -> None:
+        if time.monotonic() >= self._stop_at or self._waiting_count >= settings.WEBHOOK_IN_FLIGHT:
+            return
+        if not self._more_is_due and time.monotonic() - self._looked_at < POLL_SECONDS:
+            return
+        dispatched = dispatch()
+        claims = self._claim()
+        self._more_is_due = bool(claims) or dispatched >= DISPATCH_BATCH
+        self._looked_at = time.monotonic()
+
+    def _claim(self) -> list[Claim]:
+        """Claim twice what may be in flight, so that a slot which falls free finds its next delivery here."""
+        taken = Counter(self._in_flight)
+        taken.update({webhook_id: len(queue) for webhook_id, queue in self._waiting.items()})
+        limit = 2 * settings.WEBHOOK_IN_FLIGHT - self._waiting_count - self._transport.in_flight
+        claims = claim(taken, 2 * self._cap, limit, self._cursor)
+        if len(claims) >= limit:
+            # There may be more than one process can send.
+            wake.ring()
+            self._cursor = max(claimed.webhook_id for claimed in claims)
+        elif self._cursor != FIRST_CURSOR:
+            # The last webhook is reached; those before the cursor have their turn next.
+            self._cursor = FIRST_CURSOR
+            claims += self._claim_from_start(taken, claims, limit)
+        self._queue(claims)
+        return claims
+
+    def _claim_from_start(self, taken: Counter[UUID], claims: list[Claim], limit: int) -> list[Claim]:
+        taken.update(claimed.webhook_id for claimed in claims)
+        return claim(taken, 2 * self._cap, limit - len(claims))
+
+    def _queue(self, claims: list[Claim]) -> None:
+        """Queue what was claimed by webhook, as the webhooks are now; cancel what is for one that is switched off."""
+        webhook_ids = {claimed.webhook_id for claimed in claims}
+        if not webhook_ids:
+            return
+        reasons = Webhook.objects.reasons_to_cancel(webhook_ids)
+        self._targets |= _load(webhook_ids - reasons.keys())
+        for reason in set(reasons.values()):
+            stopped = [claimed for claimed in claims if reasons.get(claimed.webhook_id) == reason]
+            Delivery.objects.filter(pk__in=[claimed.delivery_id for claimed in stopped]).cancel(reason)
+            release(stopped)
+        for claimed in claims:
+            if claimed.webhook_id not in reasons and claimed.webhook_id in self._targets:
+                self._waiting.setdefault(claimed.webhook_id, deque()).append(claimed)
+                self._waiting_count += 1
+
+    # Sending
+
+    def _send(self) -> None:
+        """Fill the free slots, webhook by webhook in turn, up to each one's cap."""
+        progress = True
+        while progress and self._transport.free:
+            progress = False
+            for webhook_id in list(self._waiting):
+                if not self._transport.free:
+                    break
+                if self._in_flight[webhook_id] < self._cap:
+                    self._send_next(webhook_id)
+                    progress = True
+
+    def _send_next(self, webhook_id: UUID) -> None:
+        queue = self._waiting[webhook_id]
+        claimed = queue.popleft()
+        self._waiting_count -= 1
+        if not queue:
+            del self._waiting[webhook_id]
+        now = timezone.now()
+        if claimed.leased_until - now < self._lease_needed:
+            release([claimed])
+            return
+        webhook = self._targets[webhook_id]
+        request = make_request(claimed, webhook.url, webhook.valid_secrets(now), int(now.timestamp()))
+        self._transport.start(request, (claimed, request))
+        self._in_flight[webhook_id] += 1
+
+    # Answers
+
+    def _receive(self) -> None:
+        if not self._transport.in_flight and time.monotonic() < self._paused_until:
+            time.sleep(POLL_SECONDS)
+        for (claimed, request), answer in self._transport.finished(POLL_SECONDS):
+            self._in_flight[claimed.webhook_id] -= 1
+            # The jitter keeps retries apart; nobody gains by guessing it.
+            outcome = judge(answer, claimed.tries, timezone.now(), random.random())  # noqa: S311
+            if not self._results:
+                self._oldest_result_at = time.monotonic()
+            self._results.append(Result(claimed, request, answer, outcome))
+
+    def _record_results(self) -> None:
+        if not self._results:
+            return
+        waited = time.monotonic() - self._oldest_result_at
+        if len(self._results) >= RECORD_BATCH or waited >= POLL_SECONDS or not self._transport.in_flight:
+            self._recorded += record(self._results)
+            self._results = []
+
+    def _is_done(self) -> bool:
+        if self._transport.in_flight:
+            return False
+        past_end = time.monotonic() >= self._stop_at
+        if self._results:
+            # Without a database until their leases have run out: others will send them again.
+            return past_end and all(result.claim.leased_until < timezone.now() for result in self._results)
+        return past_end or not (self._waiting_count or self._more_is_due)
+
+    # Trouble
+
+    def _with_database(self, step: Callable[[], None]) -> None:
+        """Run a step; where the database fails, pause, longer each time, and go on with what is in flight.
+
+        The step is done again later. Nothing is lost by that: what was claimed comes back when its lease runs out, and
+        what was sent is kept until it is recorded.
+        """
+        if time.monotonic() < self._paused_until:
+            return
+        try:
+            step()
+            self._pause = 0.0
+        except (DatabaseError, InterfaceError) as error:
+            self._pause = min(max(2 * self._pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+            self._paused_until = time.monotonic() + self._pause
+            logger.warning("database_failed", step=step.__name__, error=str(error), pause_seconds=self._pause)
+            connection.close()
+
+
+def _load(webhook_ids: set[UUID]) -> dict[UUID, Webhook]:
+    """Return the webhooks; one whose secret cannot be decrypted is left out and must not stop the others."""
+    try:
+        return Webhook.objects.in_bulk(webhook_ids)
+    except ImproperlyConfigured:
+        pass
+    webhooks = {}
+    for webhook_id in webhook_ids:
+        try:
+            webhooks[webhook_id] = Webhook.objects.get(pk=webhook_id)
+        except ImproperlyConfigured as error:
+            # Its deliveries stay claimed, and so are tried again when the lease has run out.
+            logger.error("webhook_unreadable", webhook=str(webhook_id), error=str(error))
+    return webhooks

@@ -1,0 +1,252 @@
+"""The one door to users' URLs: many POSTs at a time, over libcurl.
+
+A request goes to the address that `guard` allows at the moment of connecting, is never redirected, and ends within
+WEBHOOK_TIMEOUT_SECONDS, name look-up, connecting, TLS, headers and body together.
+"""
+
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import certifi
+import pycurl
+from django.conf import settings
+from django.utils import timezone
+
+from webhooks.engine import guard
+from webhooks.models import Attempt
+
+Tag = TypeVar("Tag")
+
+CA_FILE = certifi.where()
+USER_AGENT = "Winkhooks/1.0"
+MAX_SNIPPET_BYTES = 4096
+MAX_HEADER_BYTES = 16 * 1024
+
+ERROR_BY_CURL_CODE = {
+    pycurl.E_OPERATION_TIMEDOUT: Attempt.Error.TIMEOUT,
+    pycurl.E_COULDNT_RESOLVE_HOST: Attempt.Error.NAME,
+    pycurl.E_COULDNT_CONNECT: Attempt.Error.CONNECT,
+    pycurl.E_SSL_CONNECT_ERROR: Attempt.Error.TLS,
+    pycurl.E_PEER_FAILED_VERIFICATION: Attempt.Error.TLS,
+    pycurl.E_SSL_CERTPROBLEM: Attempt.Error.TLS,
+    pycurl.E_SSL_CIPHER: Attempt.Error.TLS,
+    pycurl.E_SSL_CACERT_BADFILE: Attempt.Error.TLS,
+    pycurl.E_SSL_ISSUER_ERROR: Attempt.Error.TLS,
+    pycurl.E_URL_MALFORMAT: Attempt.Error.REQUEST,
+    pycurl.E_UNSUPPORTED_PROTOCOL: Attempt.Error.PROTOCOL,
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: Attempt.Error.PROTOCOL,  # for HTTP too
+    pycurl.E_HTTP2: Attempt.Error.PROTOCOL,
+    100: Attempt.Error.PROTOCOL,  # CURLE_TOO_LARGE, of which pycurl has no name: more headers than libcurl holds
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a request: an HTTP status where it completed, else an error."""
+
+    started_at: datetime
+    duration_ms: int
+    http_status: int | None = None
+    error: str = ""
+    error_text: str = ""
+    remote_address: str | None = None
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    snippet: bytes = b""
+
+    def header(self, name: str) -> str | None:
+        """Return the value of the header `name`, given in lower case; the last one where there are several."""
+        return next((value for key, value in reversed(self.headers) if key.lower() == name), None)
+
+
+def _protocols() -> int:
+    https: int = pycurl.PROTO_HTTPS
+    return https if settings.WEBHOOK_REQUIRE_HTTPS else https | pycurl.PROTO_HTTP
+
+
+class _Transfer(Generic[Tag]):
+    """A libcurl handle that is used again and again, and what its present request has received."""
+
+    def __init__(self) -> None:
+        self.tag: Tag
+        self.curl = pycurl.Curl()
+        for option, value in (
+            (pycurl.NOSIGNAL, 1),
+            (pycurl.TIMEOUT_MS, int(settings.WEBHOOK_TIMEOUT_SECONDS * 1000)),
+            (pycurl.FOLLOWLOCATION, 0),
+            (pycurl.PROTOCOLS, _protocols()),
+            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS),
+            (pycurl.PROXY, ""),  # otherwise libcurl takes one from the environment
+            (pycurl.CAINFO, CA_FILE),
+            (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
+            (pycurl.USERAGENT, USER_AGENT),
+            (pycurl.OPENSOCKETFUNCTION, self._open_socket),
+            (pycurl.HEADERFUNCTION, self._receive_header),
+            (pycurl.WRITEFUNCTION, self._receive_body),
+        ):
+            self.curl.setopt(option, value)
+
+    def prepare(self, request: Request, tag: Tag) -> None:
+        self.tag = tag
+        self.refused = self.cut = False
+        self.headers: list[tuple[str, str]] = []
+        self.header_bytes = 0
+        self.snippet = bytearray()
+        self.started_at = timezone.now()
+        self.curl.setopt(pycurl.URL, request.url.encode())
+        # "Expect:" alone takes that header off: waiting for a "100 Continue" would only cost a second.
+        self.curl.setopt(pycurl.HTTPHEADER, [*(f"{name}: {value}" for name, value in request.headers), "Expect:"])
+        self.curl.setopt(pycurl.POSTFIELDS, request.body)
+
+    def answer(self, curl_code: int = pycurl.E_OK, curl_text: str = "") -> Answer:
+        duration_ms = int(self.curl.getinfo(pycurl.TOTAL_TIME) * 1000)
+        status = self.curl.getinfo(pycurl.RESPONSE_CODE) or None
+        remote_address = self.curl.getinfo(pycurl.PRIMARY_IP) or None
+        error, error_text = "", ""
+        if self.refused:
+            status, error = None, Attempt.Error.ADDRESS_REFUSED
+        elif curl_code != pycurl.E_OK and not self.cut:
+            status, error = None, ERROR_BY_CURL_CODE.get(curl_code, Attempt.Error.RESET)
+            error_text = curl_text[:500]
+            if curl_code == pycurl.E_UNSUPPORTED_PROTOCOL and not remote_address:
+                # The same code as for an answer that is not HTTP, but there was no connection: the URL is at fault.
+                error = Attempt.Error.REQUEST
+        elif status is None:
+            error = Attempt.Error.PROTOCOL
+        return Answer(
+            started_at=self.started_at,
+            duration_ms=duration_ms,
+            http_status=status,
+            error=error,
+            error_text=error_text,
+            remote_address=remote_address,
+            headers=self.headers,
+            snippet=bytes(self.snippet),
+        )
+
+    def _open_socket(self, purpose: int, address: Any) -> Any:
+        family, kind, protocol, (host, *_) = address
+        if not guard.allows(host):
+            self.refused = True
+            return pycurl.SOCKET_BAD
+        return socket.socket(family, kind, protocol)
+
+    def _receive_header(self, line: bytes) -> None:
+        if line.startswith(b"HTTP/"):
+            # A new answer begins; the one before was interim, such as "103 Early Hints".
+            self.headers.clear()
+            return
+        self.header_bytes += len(line)
+        name, separator, value = line.decode("latin-1").partition(":")
+        if separator and self.header_bytes <= MAX_HEADER_BYTES:
+            self.headers.append((name.strip(), value.strip()))
+
+    def _receive_body(self, chunk: bytes) -> int | None:
+        self.snippet += chunk[: MAX_SNIPPET_BYTES - len(self.snippet)]
+        if len(self.snippet) < MAX_SNIPPET_BYTES:
+            return None  # everything taken
+        # The status and all that is kept of the body are here; the rest would only cost time and traffic.
+        self.cut = True
+        return -1
+
+
+class Transport(Generic[Tag]):
+    """Requests in flight, each with a tag of the caller's; one thread only.
+
+    `size` bounds how many there are. It must stay below 1,000: libcurl waits with select(), which knows 1,024 files.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, size)
+        self._idle: list[_Transfer[Tag]] = [_Transfer() for _ in range(size)]
+        self._busy: dict[pycurl.Curl, _Transfer[Tag]] = {}
+        self._unsendable: list[tuple[Tag, Answer]] = []
+
+    @property
+    def free(self) -> int:
+        """How many more requests fit in."""
+        return len(self._idle)
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._busy) + len(self._unsendable)
+
+    def start(self, request: Request, tag: Tag) -> None:
+        """Put `request` in flight; `finished` brings its answer, whatever is wrong with it."""
+        transfer = self._idle.pop()
+        try:
+            transfer.prepare(request, tag)
+        except (pycurl.error, TypeError, ValueError) as error:
+            self._idle.append(transfer)
+            text = f"{type(error).__name__}: {error}"[:500]
+            self._unsendable.append((tag, Answer(timezone.now(), 0, error=Attempt.Error.REQUEST, error_text=text)))
+            return
+        self._busy[transfer.curl] = transfer
+        self._multi.add_handle(transfer.curl)
+
+    def finished(self, timeout: float) -> Iterator[tuple[Tag, Answer]]:
+        """Yield what has finished; while nothing has, wait up to `timeout` seconds for something to happen."""
+        while self._unsendable:
+            yield self._unsendable.pop()
+        self._multi.perform()
+        queued, succeeded, failed = self._multi.info_read()
+        if not (succeeded or failed) and self._busy:
+            self._wait(timeout)
+            self._multi.perform()
+            queued, succeeded, failed = self._multi.info_read()
+        while True:
+            for curl in succeeded:
+                yield self._take_back(curl)
+            for curl, code, text in failed:
+                yield self._take_back(curl, code, text)
+            if not queued:
+                return
+            queued, succeeded, failed = self._multi.info_read()
+
+    def close(self) -> None:
+        """Break off what is in flight and close all connections."""
+        for curl in self._busy:
+            self._multi.remove_handle(curl)
+            curl.close()
+        for transfer in self._idle:
+            transfer.curl.close()
+        self._multi.close()
+
+    def _wait(self, timeout: float) -> None:
+        own_timer = self._multi.timeout() / 1000
+        if 0 <= own_timer < timeout:
+            timeout = own_timer
+        if self._multi.fdset() == ([], [], []):
+            # As while a name is looked up: there is nothing that select() could watch.
+            time.sleep(min(timeout, 0.005))
+        else:
+            self._multi.select(timeout)
+
+    def _take_back(self, curl: pycurl.Curl, code: int = pycurl.E_OK, text: str = "") -> tuple[Tag, Answer]:
+        transfer = self._busy.pop(curl)
+        self._multi.remove_handle(curl)
+        self._idle.append(transfer)
+        return transfer.tag, transfer.answer(code, text)
+
+
+def call(request: Request) -> Answer:
+    """Send one request and wait for its answer."""
+    transport: Transport[None] = Transport(1)
+    try:
+        transport.start(request, None)
+        while True:
+            for _, answer in transport.finished(timeout=0.1):
+                return answer
+    finally:
+        transport.close()
