@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.db import connection
 from django.db.models.signals import post_migrate
 from django.test import Client
 
 from accounts.models import Account, Membership, Role, User
+from tests.services import wait_for_database
 from webhooks import catalogue
 from webhooks.models import EventType, Webhook
 
@@ -36,6 +38,26 @@ def client_of(user: User) -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests of one kind that start processes share a worker of xdist, and so the processes."""
+    for test in items:
+        for kind in ("e2e", "stack"):
+            if test.get_closest_marker(kind):
+                test.add_marker(pytest.mark.xdist_group(kind))
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Wait for PostgreSQL; keep a test database of SQLite in a file, as in real use, where pytest-django has none."""
+    wait_for_database()
+    if connection.vendor == "sqlite":
+        name = tmp_path_factory.mktemp("database") / "test.sqlite3"
+        connection.settings_dict["TEST"]["NAME"] = str(name)
 
 
 @pytest.fixture(autouse=True)
