@@ -1,5 +1,6 @@
 """The cast of the tests: an account, and the people around it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.db.models.signals import post_migrate
 from django.test import Client
 
 from accounts.models import Account, Membership, Role, User
+from tests.receivers import Receiver
 from tests.services import wait_for_database
 from webhooks import catalogue
 from webhooks.models import EventType, Webhook
@@ -95,3 +97,10 @@ def stranger(db: None) -> User:
 @pytest.fixture
 def webhook(account: Account) -> Webhook:
     return Webhook.objects.create(account=account, name="Wink Stalker", url="https://my.system.example/webhook/wink")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A real receiver on loopback that answers 204."""
+    with Receiver() as receiver:
+        yield receiver
