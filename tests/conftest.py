@@ -1,13 +1,17 @@
 """The cast of the tests: an account, and the people around it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.apps import apps
+from django.db import connection
 from django.db.models.signals import post_migrate
 from django.test import Client
 
 from accounts.models import Account, Membership, Role, User
+from tests.receivers import Receiver
+from tests.services import wait_for_database
 from webhooks import catalogue
 from webhooks.models import EventType, Webhook
 
@@ -36,6 +40,26 @@ def client_of(user: User) -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests of one kind that start processes share a worker of xdist, and so the processes."""
+    for test in items:
+        for kind in ("e2e", "stack"):
+            if test.get_closest_marker(kind):
+                test.add_marker(pytest.mark.xdist_group(kind))
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Wait for PostgreSQL; keep a test database of SQLite in a file, as in real use, where pytest-django has none."""
+    wait_for_database()
+    if connection.vendor == "sqlite":
+        name = tmp_path_factory.mktemp("database") / "test.sqlite3"
+        connection.settings_dict["TEST"]["NAME"] = str(name)
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +97,10 @@ def stranger(db: None) -> User:
 @pytest.fixture
 def webhook(account: Account) -> Webhook:
     return Webhook.objects.create(account=account, name="Wink Stalker", url="https://my.system.example/webhook/wink")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A real receiver on loopback that answers 204."""
+    with Receiver() as receiver:
+        yield receiver
