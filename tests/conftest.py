@@ -1,5 +1,6 @@
 """The cast of the tests: an account, and the people around it."""
 
+import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ from django.apps import apps
 from django.db import connection
 from django.db.models.signals import post_migrate
 from django.test import Client
+from pytest_django import Settings
 
 from accounts.models import Account, Membership, Role, User
 from tests.receivers import Receiver
@@ -63,8 +65,8 @@ def django_db_modify_db_settings(
 
 
 @pytest.fixture(autouse=True)
-def fast_passwords(settings: object) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # type: ignore[attr-defined]
+def fast_passwords(settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture
@@ -97,6 +99,13 @@ def stranger(db: None) -> User:
 @pytest.fixture
 def webhook(account: Account) -> Webhook:
     return Webhook.objects.create(account=account, name="Wink Stalker", url="https://my.system.example/webhook/wink")
+
+
+@pytest.fixture
+def loopback_allowed(settings: Settings) -> None:
+    """Let webhooks point at receivers on this machine, by plain http."""
+    settings.WEBHOOK_ALLOWED_NETWORKS = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")]
+    settings.WEBHOOK_REQUIRE_HTTPS = False
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.dispatch import receiver
 
 
 @cache
@@ -14,12 +15,10 @@ def _fernet() -> MultiFernet:
     return MultiFernet([Fernet(key) for key in settings.WEBHOOK_SECRET_KEYS])
 
 
+@receiver(setting_changed)
 def _forget_keys(*, setting: str, **kwargs: Any) -> None:
     if setting == "WEBHOOK_SECRET_KEYS":
         _fernet.cache_clear()
-
-
-setting_changed.connect(_forget_keys)
 
 
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # not generic at run time

@@ -9,9 +9,12 @@ import socket
 from concurrent.futures import Future
 from functools import lru_cache
 from threading import Thread
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -19,9 +22,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 REFUSED_NETWORKS = [
     ipaddress.ip_network(text)
     for text in (
+        "192.0.0.0/24",  # protocol assignments; later Pythons count parts of it as global
         "224.0.0.0/4",  # multicast
         "192.88.99.0/24",  # 6to4 relays, withdrawn
         "168.63.129.16/32",  # Azure's platform services, an address that looks public
+        "64:ff9b:1::/48",  # NAT64 for local use: what it leads to, nobody outside can tell
         "fec0::/10",  # site-local, withdrawn but still routed inside some networks
         "ff00::/8",  # multicast
     )
@@ -60,6 +65,12 @@ def _allows_address(address: Address) -> bool:
     return address.is_global and not any(address in network for network in REFUSED_NETWORKS)
 
 
+@receiver(setting_changed)
+def _forget_decisions(*, setting: str, **kwargs: Any) -> None:
+    if setting == "WEBHOOK_ALLOWED_NETWORKS":
+        _allows_address.cache_clear()
+
+
 def _carried_address(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     for network, shift in CARRIERS:
         if address in network:
@@ -72,8 +83,8 @@ def check_url(url: str) -> None:
 
     A name that cannot be looked up within two seconds passes: the decision that counts falls at connect time.
     """
-    host = urlsplit(url).hostname or ""
-    if not all(allows(address) for address in _look_up(host)):
+    host = urlsplit(url).hostname
+    if not host or not all(allows(address) for address in _look_up(host)):
         raise Refused
 
 

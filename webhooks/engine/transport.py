@@ -69,6 +69,13 @@ class Answer:
         return next((value for key, value in reversed(self.headers) if key.lower() == name), None)
 
 
+class _DuplicatedSocket(socket.socket):
+    """A socket for libcurl: pycurl duplicates its descriptor, so that this one is done with when it is dropped."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def _protocols() -> int:
     https: int = pycurl.PROTO_HTTPS
     return https if settings.WEBHOOK_REQUIRE_HTTPS else https | pycurl.PROTO_HTTP
@@ -139,7 +146,7 @@ class _Transfer(Generic[Tag]):
         if not guard.allows(host):
             self.refused = True
             return pycurl.SOCKET_BAD
-        return socket.socket(family, kind, protocol)
+        return _DuplicatedSocket(family, kind, protocol)
 
     def _receive_header(self, line: bytes) -> None:
         if line.startswith(b"HTTP/"):

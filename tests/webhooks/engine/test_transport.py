@@ -1,0 +1,186 @@
+"""The transport against real sockets; what an answer then means is the matter of `outcome`."""
+
+import socket
+import time
+
+import pytest
+from pytest_django import Settings
+
+from tests import receivers
+from tests.receivers import Receiver, closed_port, status
+from webhooks.engine import transport
+from webhooks.engine.transport import Answer, Request, Transport, call
+from webhooks.models import Attempt
+
+pytestmark = pytest.mark.usefixtures("loopback_allowed")
+
+
+def request(url: str) -> Request:
+    return Request(url, [("Content-Type", "application/json"), ("Wink-Version", "2.0")], b'{"a": 1}')
+
+
+def test_it_posts_the_bytes_and_the_headers(receiver: Receiver) -> None:
+    answer = call(request(receiver.url))
+    assert (answer.http_status, answer.error) == (204, "")
+    assert answer.remote_address == "127.0.0.1"
+    [received] = receiver.requests
+    assert (received.method, received.path, received.body) == ("POST", "/webhook/wink", b'{"a": 1}')
+    assert received.header("Content-Type") == "application/json"
+    assert received.header("Wink-Version") == "2.0"
+    assert received.header("User-Agent") == "Winkhooks/1.0"
+    for name in ("Expect", "Accept-Encoding", "Cookie", "Authorization"):
+        assert received.header(name) is None
+
+
+def test_it_keeps_headers_and_body_of_the_answer() -> None:
+    with Receiver(status(500, headers=[("X-Reason", "none"), ("X-Reason", "at all")], body=b"sorry")) as receiver:
+        answer = call(request(receiver.url))
+    assert answer.http_status == 500
+    assert answer.snippet == b"sorry"
+    assert [value for name, value in answer.headers if name == "X-Reason"] == ["none", "at all"]
+    assert answer.header("x-reason") == "at all"
+    assert answer.header("x-else") is None
+
+
+def test_it_uses_connections_again(receiver: Receiver) -> None:
+    sender: Transport[int] = Transport(1)
+    for number in range(3):
+        sender.start(request(receiver.url), number)
+        assert sender.free == 0
+        while sender.in_flight:
+            assert all(answer.http_status == 204 for _, answer in sender.finished(0.1))
+    sender.close()
+    assert len(receiver.requests) == 3
+    assert receiver.connections == 1
+
+
+def test_it_never_follows_a_redirect(receiver: Receiver) -> None:
+    with Receiver(receivers.redirect(receiver.url, 307)) as redirecting:
+        answer = call(request(redirecting.url))
+    assert answer.http_status == 307
+    assert receiver.requests == []
+
+
+@pytest.mark.parametrize("size", [4095, 4096, 4097, 50_000_000])
+def test_it_cuts_the_body_at_4_kb(size: int) -> None:
+    with Receiver(receivers.streamed(size)) as receiver:
+        answer = call(request(receiver.url))
+    assert (answer.http_status, answer.error) == (200, "")
+    assert answer.snippet == b"x" * min(size, 4096)
+    assert answer.duration_ms < 5000
+
+
+@pytest.mark.parametrize("slow", [receivers.hang, receivers.trickle_headers, receivers.trickle_body])
+def test_the_deadline_covers_headers_and_body(slow: receivers.Answer, settings: Settings) -> None:
+    settings.WEBHOOK_TIMEOUT_SECONDS = 1.5
+    started = time.monotonic()
+    with Receiver(slow) as receiver:
+        answer = call(request(receiver.url))
+        assert time.monotonic() - started < 3
+    assert (answer.http_status, answer.error) == (None, Attempt.Error.TIMEOUT)
+    assert 1400 <= answer.duration_ms < 3000
+
+
+@pytest.mark.parametrize(
+    "misbehaviour, error",
+    [
+        (receivers.reset_before_reading, Attempt.Error.RESET),
+        (receivers.reset_after_reading, Attempt.Error.RESET),
+        (receivers.close_without_answer, Attempt.Error.RESET),
+        (receivers.close_within_body, Attempt.Error.RESET),
+        (receivers.not_http, Attempt.Error.PROTOCOL),
+    ],
+)
+def test_it_names_what_went_wrong(misbehaviour: receivers.Answer, error: Attempt.Error) -> None:
+    with Receiver(misbehaviour) as receiver:
+        answer = call(request(receiver.url))
+    assert (answer.http_status, answer.error) == (None, error)
+    assert answer.error_text
+
+
+def test_it_does_not_trust_a_certificate_that_nobody_signed() -> None:
+    with Receiver(tls=True) as receiver:
+        answer = call(request(receiver.url))
+        assert (answer.http_status, answer.error) == (None, Attempt.Error.TLS)
+        assert "certificate" in answer.error_text
+        assert receiver.requests == []
+
+
+def test_it_speaks_tls_with_a_certificate_that_is_trusted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    ca_file = tmp_path_factory.mktemp("ca") / "ca.pem"
+    ca_file.write_text(receivers.self_signed_certificate()[0])
+    monkeypatch.setattr(transport, "CA_FILE", str(ca_file))
+    with Receiver(tls=True) as receiver:
+        assert call(request(receiver.url)).http_status == 204
+
+
+def test_a_port_where_nothing_listens_is_no_connection() -> None:
+    with closed_port() as port:
+        answer = call(request(f"http://127.0.0.1:{port}/"))
+    assert (answer.http_status, answer.error) == (None, Attempt.Error.CONNECT)
+
+
+def test_a_name_that_does_not_exist_cannot_be_looked_up() -> None:
+    answer = call(request("http://nowhere.invalid/"))
+    assert (answer.http_status, answer.error) == (None, Attempt.Error.NAME)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "2130706433"])
+def test_it_does_not_connect_to_an_address_that_is_refused(host: str, settings: Settings) -> None:
+    settings.WEBHOOK_ALLOWED_NETWORKS = []
+    with socket.create_server(("127.0.0.1", 0)) as canary:
+        canary.settimeout(0.2)
+        answer = call(request(f"http://{host}:{canary.getsockname()[1]}/"))
+        assert (answer.http_status, answer.error) == (None, Attempt.Error.ADDRESS_REFUSED)
+        with pytest.raises(TimeoutError):
+            canary.accept()
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "ALL_PROXY"])
+def test_it_takes_no_proxy_from_the_environment(
+    variable: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closed_port() as port:
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{port}")
+        assert call(request(receiver.url)).http_status == 204
+
+
+@pytest.mark.parametrize(
+    "url", ["", "not a url", "ftp://127.0.0.1/", "file:///etc/passwd", "http://127.0.0.1:99999/", "http://a\0b/"]
+)
+def test_a_url_that_cannot_be_called_is_an_answer_too(url: str) -> None:
+    answer = call(request(url))
+    assert answer.http_status is None
+    assert answer.error in (Attempt.Error.REQUEST, Attempt.Error.NAME)
+
+
+def test_plain_http_can_be_forbidden(receiver: Receiver, settings: Settings) -> None:
+    settings.WEBHOOK_REQUIRE_HTTPS = True
+    assert call(request(receiver.url)).error == Attempt.Error.REQUEST
+    assert receiver.requests == []
+
+
+def test_many_are_in_flight_at_a_time() -> None:
+    with Receiver(status(204, delay=0.3)) as receiver:
+        sender: Transport[int] = Transport(20)
+        started = time.monotonic()
+        for number in range(20):
+            sender.start(request(receiver.url), number)
+        finished: dict[int, Answer] = {}
+        while sender.in_flight:
+            finished.update(sender.finished(0.1))
+        sender.close()
+        assert time.monotonic() - started < 2
+    assert finished.keys() == set(range(20))
+    assert receiver.most_at_once == 20
+
+
+def test_closing_breaks_off_what_is_in_flight() -> None:
+    with Receiver(receivers.hang) as receiver:
+        sender: Transport[None] = Transport(1)
+        sender.start(request(receiver.url), None)
+        while not receiver.connections:
+            list(sender.finished(0.05))
+        sender.close()
