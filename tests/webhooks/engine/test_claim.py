@@ -1,0 +1,160 @@
+import threading
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from pytest_django import Settings
+from time_machine import TimeMachineFixture
+
+from accounts.models import Account
+from tests.webhooks.conftest import announce, make_webhook
+from webhooks.engine.claim import FIRST_CURSOR, Claim, claim, release
+from webhooks.engine.dispatch import dispatch
+from webhooks.models import Delivery, Webhook
+
+pytestmark = [pytest.mark.storage, pytest.mark.django_db]
+
+
+def claim_all(taken: dict[UUID, int] | None = None, room: int = 1000, limit: int = 1000) -> list[Claim]:
+    return claim(taken or {}, room, limit)
+
+
+def make_due(account: Account, count: int = 1) -> None:
+    announce(account, count=count)
+    while dispatch():
+        pass
+
+
+def test_it_takes_what_is_due_with_all_that_sending_needs(account: Account, webhook: Webhook) -> None:
+    [event] = announce(account)
+    dispatch()
+    [claimed] = claim_all()
+    delivery = Delivery.objects.get()
+    assert claimed.delivery_id == delivery.id
+    assert (claimed.webhook_id, claimed.event_id, claimed.event_type) == (webhook.id, event.id, "booking.created")
+    assert (bytes(claimed.body), claimed.attempt_number, claimed.tries) == (event.body, 1, 1)
+    assert claimed.leased_until == delivery.leased_until
+
+
+def test_what_is_claimed_is_not_claimed_again(account: Account, webhook: Webhook) -> None:
+    make_due(account)
+    assert len(claim_all()) == 1
+    assert claim_all() == []
+
+
+def test_a_lease_runs_out(
+    account: Account, webhook: Webhook, settings: Settings, time_machine: TimeMachineFixture
+) -> None:
+    start = datetime.now(UTC)
+    time_machine.move_to(start, tick=False)
+    make_due(account)
+    [first] = claim_all()
+    assert first.leased_until == start + timedelta(seconds=settings.WEBHOOK_LEASE_SECONDS)
+    time_machine.move_to(first.leased_until - timedelta(seconds=1), tick=False)
+    assert claim_all() == []
+    time_machine.move_to(first.leased_until + timedelta(seconds=1), tick=False)
+    [second] = claim_all()
+    assert second.delivery_id == first.delivery_id
+
+
+def test_what_is_given_back_is_claimed_again_at_once(account: Account, webhook: Webhook) -> None:
+    make_due(account, 2)
+    claimed = claim_all()
+    release(claimed)
+    assert {each.delivery_id for each in claim_all()} == {each.delivery_id for each in claimed}
+
+
+def test_giving_back_does_not_take_a_lease_from_another_worker(account: Account, webhook: Webhook) -> None:
+    make_due(account)
+    [claimed] = claim_all()
+    later = claimed.leased_until + timedelta(seconds=30)
+    Delivery.objects.update(leased_until=later)
+    release([claimed])
+    assert Delivery.objects.get().leased_until == later
+
+
+def test_what_is_not_due_yet_stays(account: Account, webhook: Webhook) -> None:
+    make_due(account)
+    Delivery.objects.update(status="RETRYING", next_attempt_at=datetime.now(UTC) + timedelta(minutes=1))
+    assert claim_all() == []
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "DEAD", "CANCELLED"])
+def test_what_is_finished_stays(account: Account, webhook: Webhook, status: str) -> None:
+    make_due(account)
+    Delivery.objects.update(status=status, next_attempt_at=None)
+    assert claim_all() == []
+
+
+def test_no_webhook_gets_more_than_its_room(account: Account) -> None:
+    webhooks = [make_webhook(account, "https://a.example/", name=str(number)) for number in range(3)]
+    make_due(account, 10)
+    claimed = Counter(each.webhook_id for each in claim_all({webhooks[0].id: 3, webhooks[1].id: 5}, room=5))
+    assert claimed == {webhooks[0].id: 2, webhooks[2].id: 5}
+
+
+def test_it_looks_past_a_webhook_with_a_deep_backlog(account: Account) -> None:
+    flooded = make_webhook(account, "https://a.example/", "booking.created")
+    make_due(account, 50)
+    other = make_webhook(account, "https://b.example/", "property.created")
+    announce(account, "property.created")
+    dispatch()
+    claimed = claim_all({flooded.id: 10}, room=10, limit=10)
+    assert [each.webhook_id for each in claimed] == [other.id]
+
+
+def test_the_oldest_of_a_webhook_goes_first(account: Account, webhook: Webhook) -> None:
+    events = announce(account, count=5)
+    dispatch()
+    assert [each.event_id for each in claim_all(room=3)] == [event.id for event in events[:3]]
+
+
+def test_the_limit_holds_over_all_webhooks(account: Account) -> None:
+    for number in range(3):
+        make_webhook(account, "https://a.example/", name=str(number))
+    make_due(account, 5)
+    assert len(claim_all(limit=7)) == 7
+    assert len(claim_all()) == 8
+
+
+def test_it_goes_on_behind_the_cursor(account: Account) -> None:
+    webhooks = sorted(make_webhook(account, "https://a.example/", name=str(number)).id for number in range(3))
+    make_due(account)
+    assert [each.webhook_id for each in claim({}, 5, 5, webhooks[0])] == webhooks[1:]
+    assert [each.webhook_id for each in claim({}, 5, 5, FIRST_CURSOR)] == webhooks[:1]
+
+
+def test_a_redelivery_counts_its_tries_anew(account: Account, webhook: Webhook) -> None:
+    make_due(account)
+    Delivery.objects.update(status="DEAD", next_attempt_at=None, attempt_count=10)
+    assert Delivery.objects.all().redeliver() == 1
+    [claimed] = claim_all()
+    assert (claimed.attempt_number, claimed.tries) == (11, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_at_the_same_time_take_different_deliveries(account: Account) -> None:
+    for number in range(4):
+        make_webhook(account, "https://a.example/", name=str(number))
+    make_due(account, 50)
+    claimed: list[UUID] = []
+    start = threading.Barrier(4)
+
+    def work() -> None:
+        start.wait()
+        try:
+            while batch := claim_all(room=20, limit=15):
+                claimed.extend(each.delivery_id for each in batch)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    # SKIP LOCKED may let a worker see nothing while another one holds the rest, so that some may be left for the next.
+    claimed.extend(each.delivery_id for each in claim_all())
+    assert len(claimed) == len(set(claimed)) == 200

@@ -1,0 +1,69 @@
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts.models import Account
+from tests.webhooks.conftest import announce
+from webhooks import retention, tasks
+from webhooks.models import Attempt, Delivery, Event, Webhook
+from winkhooks.uuid7 import first_uuid7_at, uuid7
+
+pytestmark = [pytest.mark.storage, pytest.mark.django_db]
+
+
+def make_event(account: Account, webhook: Webhook, days_old: int, status: str = "SUCCEEDED") -> Event:
+    finished = status in ("SUCCEEDED", "DEAD", "CANCELLED")
+    [event] = announce(account)
+    Event.objects.filter(pk=event.pk).delete()
+    event.pk = first_uuid7_at(timezone.now() - timedelta(days=days_old))
+    event.status, event.delivery_count = Event.Status.DISPATCHED, 1
+    event.save(force_insert=True)
+    delivery = Delivery.objects.create(
+        event=event, webhook=webhook, status=status, next_attempt_at=None if finished else timezone.now()
+    )
+    Attempt.objects.create(delivery=delivery, number=1, started_at=timezone.now(), duration_ms=1, http_status=200)
+    return event
+
+
+def test_what_is_older_than_30_days_goes_with_all_that_belongs_to_it(account: Account, webhook: Webhook) -> None:
+    make_event(account, webhook, days_old=31)
+    kept = make_event(account, webhook, days_old=29)
+    assert retention.purge() == 1
+    assert Event.objects.get() == kept
+    assert Delivery.objects.get().event == kept
+    assert Attempt.objects.get().delivery.event == kept
+
+
+def test_what_is_not_finished_stays(account: Account, webhook: Webhook) -> None:
+    make_event(account, webhook, days_old=40, status="RETRYING")
+    assert retention.purge() == 0
+
+
+def test_an_event_that_was_never_dispatched_stays(account: Account) -> None:
+    [event] = announce(account)
+    Event.objects.filter(id=event.id).update(id=first_uuid7_at(timezone.now() - timedelta(days=40)))
+    assert retention.purge() == 0
+
+
+def test_it_works_in_batches(account: Account, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    for days in range(31, 36):
+        make_event(account, webhook, days_old=days)
+    assert retention.purge() == 5
+    assert not Attempt.objects.exists()
+
+
+def test_the_time_can_be_set(account: Account, webhook: Webhook, settings: Settings) -> None:
+    settings.WEBHOOK_KEEP_DAYS = 7
+    make_event(account, webhook, days_old=8)
+    tasks.purge()
+    assert not Event.objects.exists()
+
+
+def test_the_first_id_of_a_moment_is_below_all_that_are_made_after_it() -> None:
+    before = timezone.now()
+    made = uuid7()
+    assert first_uuid7_at(before) <= made < first_uuid7_at(before + timedelta(minutes=1))
+    assert first_uuid7_at(before).version == 7
