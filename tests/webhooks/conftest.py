@@ -4,7 +4,7 @@ from pytest_django import Settings
 from accounts.models import Account
 from tests.receivers import Receiver
 from webhooks import events
-from webhooks.models import Event, Webhook
+from webhooks.models import Event, EventType, Webhook
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def listening_webhook(account: Account, receiver: Receiver, loopback_allowed: No
 
 def make_webhook(account: Account, url: str, *event_types: str, name: str = "Wink Stalker") -> Webhook:
     webhook = Webhook.objects.create(account=account, name=name, url=url)
-    webhook.event_types.set(event_types)
+    webhook.event_types.set(EventType.objects.filter(key__in=event_types))
     return webhook
 
 

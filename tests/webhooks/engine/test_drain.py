@@ -15,6 +15,7 @@ from tests.webhooks.conftest import announce, make_webhook
 from webhooks import signing, wake
 from webhooks.engine import drain as drain_module
 from webhooks.engine.drain import drain
+from webhooks.engine.record import Result, record
 from webhooks.events import ledger
 from webhooks.models import Attempt, Delivery, Webhook
 
@@ -292,15 +293,14 @@ def test_a_database_that_fails_for_a_moment_loses_nothing_and_sends_nothing_twic
     account: Account, listening_webhook: Webhook, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = [DatabaseError("gone"), DatabaseError("still gone")]
-    record = drain_module.record
 
-    def record_at_last(results: list[drain_module.Result]) -> int:
+    def record_at_last(results: list[Result]) -> int:
         if failures:
             raise failures.pop()
         return record(results)
 
     monkeypatch.setattr(drain_module, "record", record_at_last)
-    monkeypatch.setattr(drain_module.connection, "close", lambda: None)
+    monkeypatch.setattr(connection, "close", lambda: None)
     announce(account, count=5)
     assert drain() == 5
     assert len(receiver.requests) == 5
