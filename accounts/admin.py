@@ -102,7 +102,7 @@ class MembershipAdmin(ModelAdmin):
     list_display = ("user", "account_link", "role", "created_at")
     list_filter = ("role", "created_at")
     list_select_related = ("user", "account")
-    search_ids = ("id", "user", "account")
+    search_ids = ("id", "user__id", "account__id")
     search_fields = ("user__email", "user__name", "account__name")
     search_help_text = _("A person, an account, or the beginning of the id of one.")
     ordering = ("-id",)

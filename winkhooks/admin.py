@@ -1,12 +1,13 @@
 """The administration for staff: its site, and what the administrations of the apps are made of."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
@@ -81,12 +82,14 @@ class ModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # has no type par
     """Finds rows by the beginning of an id, which the index of the id answers, besides `search_fields`."""
 
     search_ids: ClassVar[tuple[str, ...]] = ("id",)
-    search_fields: Sequence[str] = ("id",)
+    search_fields: ClassVar[list[str] | tuple[str, ...]] = ("id",)
     show_full_result_count = False
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
+        if not search_term.strip():
+            return queryset, False
         ids = id_range(search_term)
         if ids is None:
             return self.search_by_text(request, queryset, search_term)
@@ -164,7 +167,10 @@ class ParentFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         value = self.value()
-        return None if value is None else queryset.filter(**{str(self.parameter_name): value})
+        try:
+            return None if value is None else queryset.filter(**{str(self.parameter_name): value})
+        except ValidationError as error:
+            raise IncorrectLookupParameters(error) from error
 
 
 class RecentFilter(admin.SimpleListFilter):

@@ -59,7 +59,7 @@ class DeliveryAdmin(LogAdmin):
     )
     list_filter = (WebhookFilter, EventFilter, "status", "end_reason", RecentFilter)
     list_select_related = False
-    search_ids = ("id", "event", "webhook")
+    search_ids = ("id", "event__id", "webhook__id")
     search_help_text = _("The beginning of the id of a delivery, an event or a webhook.")
     fields = (
         "id",
@@ -178,7 +178,7 @@ class AttemptAdmin(LogAdmin):
         "remote_address",
     )
     list_filter = (DeliveryFilter, "error", RecentFilter)
-    search_ids = ("id", "delivery")
+    search_ids = ("id", "delivery__id")
     search_help_text = _("The beginning of the id of an attempt or a delivery.")
     fields = (
         "id",

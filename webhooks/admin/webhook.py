@@ -91,7 +91,7 @@ class WebhookAdmin(ModelAdmin):
     )
     list_filter = (AccountFilter, StateFilter, "disabled_reason", "created_at")
     list_select_related = ("account",)
-    search_ids = ("id", "account")
+    search_ids = ("id", "account__id")
     search_fields = ("name", "url", "account__name")
     search_help_text = _("A name, a part of the URL, an account, or the beginning of the id of a webhook or account.")
     filter_horizontal = ("event_types",)
@@ -131,6 +131,9 @@ class WebhookAdmin(ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer(*SECRETS)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return not lookup.startswith(SECRETS) and super().lookup_allowed(lookup, value, request)
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
