@@ -176,7 +176,7 @@ class ParentFilter(admin.SimpleListFilter):
 class RecentFilter(admin.SimpleListFilter):
     """Keeps the rows made lately, by their ids, which are in the order of time: no other index is needed."""
 
-    title = _("made")
+    title = _("age")
     parameter_name = "made"
     spans: ClassVar[dict[str, timedelta]] = {
         "hour": timedelta(hours=1),
