@@ -50,12 +50,12 @@ class DeliveryAdmin(LogAdmin):
         "id",
         "event_link",
         "webhook_link",
-        "account_link",
         "status",
-        "end_reason",
         "attempt_count",
         "last_http_status",
         "next_attempt_at",
+        "end_reason",
+        "account_link",
     )
     list_filter = (WebhookFilter, EventFilter, "status", "end_reason", RecentFilter)
     list_select_related = False
