@@ -1,6 +1,27 @@
+"""The administration for staff: its site, and what the administrations of the apps are made of."""
+
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
 from django.contrib import admin
 from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+
+# As many digits of a UUIDv7 are the time to about a minute; a shorter text is rather a word of hexadecimal letters.
+SHORTEST_ID_PREFIX = 8
+COUNT_LIMIT = 10_000
 
 
 class WinkhooksAdminSite(admin.AdminSite):
@@ -12,3 +33,160 @@ class WinkhooksAdminSite(admin.AdminSite):
 
 class WinkhooksAdminConfig(AdminConfig):
     default_site = "winkhooks.admin.WinkhooksAdminSite"
+
+
+def change_link(target: Model, text: object) -> SafeString:
+    """Return a link to the change page of `target`."""
+    return format_html(
+        '<a href="{}">{}</a>',
+        reverse(f"admin:{target._meta.app_label}_{target._meta.model_name}_change", args=[target.pk]),
+        text,
+    )
+
+
+def list_link(model: type[Model], text: object, **filters: object) -> SafeString:
+    """Return a link to the list of `model`, narrowed by `filters`."""
+    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return format_html(
+        '<a href="{}?{}">{}</a>', url, urlencode({name: str(value) for name, value in filters.items()}), text
+    )
+
+
+def readable(text: str) -> str:
+    """Return `text` with all that cannot be shown, or would change how the rest is shown, spelled out in ASCII."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else character.encode("unicode_escape").decode()
+        for character in text.replace("\r\n", "\n")
+    )
+
+
+def preformatted(text: str) -> SafeString | str:
+    """Return `text` as it stands, escaped and with its lines kept; "" where there is none."""
+    return format_html('<pre class="raw">{}</pre>', readable(text)) if text else ""
+
+
+def id_range(text: str) -> tuple[UUID, UUID] | None:
+    """Return the first and the last id that begin with `text`; None where `text` is not the beginning of an id."""
+    digits = text.strip().lower().replace("-", "")
+    if not SHORTEST_ID_PREFIX <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
+        return None
+    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+
+
+def first_id_at(moment: datetime) -> UUID:
+    """Return the smallest UUIDv7 that can be made at `moment`: 48 bits of milliseconds lead it."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+class ModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # has no type parameters when it runs
+    """Finds rows by the beginning of an id, which the index of the id answers, besides `search_fields`."""
+
+    search_ids: ClassVar[tuple[str, ...]] = ("id",)
+    search_fields: ClassVar[list[str] | tuple[str, ...]] = ("id",)
+    show_full_result_count = False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term.strip():
+            return queryset, False
+        ids = id_range(search_term)
+        if ids is None:
+            return self.search_by_text(request, queryset, search_term)
+        conditions = Q()
+        for name in self.search_ids:
+            conditions |= Q(**{f"{name}__range": ids})
+        return queryset.filter(conditions), False
+
+    def search_by_text(self, request: HttpRequest, queryset: QuerySet[Any], text: str) -> tuple[QuerySet[Any], bool]:
+        return super().get_search_results(request, queryset, text)
+
+    def tell(self, request: HttpRequest, level: int, text: str, count: int) -> None:
+        """Show `text`, which has the place %(count)d, unless the count is 0."""
+        if count > 0:
+            self.message_user(request, text % {"count": count}, level)
+
+
+class CappedPaginator(Paginator):  # type: ignore[type-arg]  # has no type parameters when it runs
+    """Counts no further than COUNT_LIMIT, so that a list of millions opens at once."""
+
+    @cached_property
+    def count(self) -> int:
+        return min(self._count_and_one, COUNT_LIMIT)
+
+    @property
+    def is_capped(self) -> bool:
+        return self._count_and_one > COUNT_LIMIT
+
+    @cached_property
+    def _count_and_one(self) -> int:
+        rows = self.object_list
+        assert isinstance(rows, QuerySet)
+        return rows.order_by().values("pk")[: COUNT_LIMIT + 1].count()
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Shows rows that nobody may write by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class LogAdmin(ReadOnlyAdmin):
+    """Shows a table of millions of rows: newest first, searched by id alone, never counted to its end."""
+
+    ordering = ("-id",)
+    sortable_by = ()
+    paginator = CappedPaginator
+    show_facets = admin.ShowFacets.NEVER
+
+    def search_by_text(self, request: HttpRequest, queryset: QuerySet[Any], text: str) -> tuple[QuerySet[Any], bool]:
+        return queryset.none(), False
+
+
+class ParentFilter(admin.SimpleListFilter):
+    """Names the row that a link narrowed the list to, and leads back to all; without such a link it is not there."""
+
+    parent: ClassVar[type[Model]]
+    # What its name is made of; a row may be too large, or too secret, to be read whole for it.
+    name_fields: ClassVar[tuple[str, ...]] = ("name",)
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> list[tuple[str, str]]:
+        value = self.value()
+        if value is None:
+            return []
+        ids = id_range(value)
+        parent = ids and self.parent._default_manager.only(*self.name_fields).filter(pk=ids[0]).first()
+        return [(value, str(parent or value))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = self.value()
+        try:
+            return None if value is None else queryset.filter(**{str(self.parameter_name): value})
+        except ValidationError as error:
+            raise IncorrectLookupParameters(error) from error
+
+
+class RecentFilter(admin.SimpleListFilter):
+    """Keeps the rows made lately, by their ids, which are in the order of time: no other index is needed."""
+
+    title = _("age")
+    parameter_name = "made"
+    spans: ClassVar[dict[str, timedelta]] = {
+        "hour": timedelta(hours=1),
+        "day": timedelta(days=1),
+        "week": timedelta(days=7),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> list[tuple[str, Any]]:
+        return [("hour", _("In the last hour")), ("day", _("In the last 24 hours")), ("week", _("In the last 7 days"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        span = self.spans.get(self.value() or "")
+        return None if span is None else queryset.filter(id__gte=first_id_at(timezone.now() - span))

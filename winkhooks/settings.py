@@ -182,6 +182,9 @@ STORAGES = {
         )
     },
 }
+# Like the storage, it must not follow a DEBUG that the tests change later: it would miss STATIC_ROOT, which debugging
+# does not fill.
+WHITENOISE_AUTOREFRESH = DEBUG
 
 # Webhooks
 

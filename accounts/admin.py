@@ -1,0 +1,115 @@
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Account, Membership, User
+from webhooks.models import Event, Webhook
+from winkhooks.admin import ModelAdmin, change_link, list_link
+
+
+class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # has no type parameters when it runs
+    model = Membership
+    extra = 0
+    autocomplete_fields = ("account", "user")
+    readonly_fields = ("created_at",)
+    verbose_name_plural = _("memberships")
+
+
+@admin.register(User)
+class UserAdmin(ModelAdmin, BaseUserAdmin):  # type: ignore[type-arg]
+    """Users are not deleted: unticking "active" locks them out, and what they did keeps their name."""
+
+    list_display = ("email", "name", "language", "is_active", "is_staff", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_staff", "is_superuser", "language", "groups")
+    search_fields = ("email", "name")
+    search_help_text = _("An e-mail address, a name or the beginning of an id.")
+    ordering = ("email",)
+    readonly_fields = ("id", "last_login", "date_joined")
+    inlines = (MembershipInline,)
+    fieldsets = (
+        (None, {"fields": ("id", "email", "password")}),
+        (_("About"), {"fields": ("name", "language")}),
+        (_("Permissions"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (_("Important dates"), {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = (
+        (
+            None,
+            {
+                "classes": ("wide",),
+                "fields": ("email", "name", "language", "usable_password", "password1", "password2"),
+            },
+        ),
+    )
+
+    def get_inlines(self, request: HttpRequest, obj: Model | None) -> Any:
+        return self.inlines if obj else ()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Let superusers alone hand out permissions: whoever else could would be one, too."""
+        fields = super().get_readonly_fields(request, obj)
+        if request.user.is_superuser:
+            return fields
+        return (*fields, "is_staff", "is_superuser", "groups", "user_permissions")
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Keep superusers, and with them their passwords, to superusers; other staff to themselves and superusers."""
+        if not super().has_change_permission(request, obj):
+            return False
+        if not isinstance(obj, User) or request.user.is_superuser:
+            return True
+        return not obj.is_staff or obj == request.user
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(Account)
+class AccountAdmin(ModelAdmin):
+    """Accounts are not deleted: the history of what was sent would go with them."""
+
+    list_display = ("name", "id", "created_at", "webhooks_link", "events_link")
+    list_filter = ("created_at",)
+    search_fields = ("name",)
+    search_help_text = _("A name or the beginning of an id.")
+    fields = ("id", "name", "created_at", "webhooks_link", "events_link")
+    readonly_fields = ("id", "created_at", "webhooks_link", "events_link")
+    inlines = (MembershipInline,)
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return self.fields if obj else ("name",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    @admin.display(description=_("webhooks"))
+    def webhooks_link(self, account: Account) -> SafeString:
+        return list_link(Webhook, gettext("Show webhooks"), account=account.pk)
+
+    @admin.display(description=_("events"))
+    def events_link(self, account: Account) -> SafeString:
+        return list_link(Event, gettext("Show events"), account=account.pk)
+
+
+@admin.register(Membership)
+class MembershipAdmin(ModelAdmin):
+    list_display = ("user", "account_link", "role", "created_at")
+    list_filter = ("role", "created_at")
+    list_select_related = ("user", "account")
+    search_ids = ("id", "user__id", "account__id")
+    search_fields = ("user__email", "user__name", "account__name")
+    search_help_text = _("A person, an account, or the beginning of the id of one.")
+    ordering = ("-id",)
+    fields = ("id", "user", "account", "role", "created_at")
+    readonly_fields = ("id", "created_at")
+    autocomplete_fields = ("user", "account")
+
+    @admin.display(description=_("account"), ordering="account__name")
+    def account_link(self, membership: Membership) -> SafeString:
+        return change_link(membership.account, membership.account)

@@ -1,0 +1,287 @@
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.models import Account, Membership, Role, User
+from tests.conftest import PASSWORD, client_of, make_member, make_user
+from webhooks.models import Webhook
+
+NASTY = "<script>alert('name')</script>"
+NEW_PASSWORD = "correct-horse-battery"
+
+
+@pytest.fixture
+def superuser(db: None) -> User:
+    return User.objects.create_superuser("root@example.com", PASSWORD)
+
+
+def make_staff(*permissions: str) -> User:
+    user = make_user("staff@example.com")
+    user.is_staff = True
+    user.save()
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return user
+
+
+@pytest.fixture
+def client(superuser: User) -> Client:
+    return client_of(superuser)
+
+
+def page(client: Client, url: str) -> str:
+    response = client.get(url)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def url_of(name: str, *args: object) -> str:
+    return reverse(f"admin:accounts_{name}", args=args)
+
+
+class TestSignIn:
+    def post(self, email: str, password: str = PASSWORD) -> tuple[Client, str]:
+        client = Client()
+        response = client.post(
+            reverse("admin:login"), {"username": email, "password": password, "next": "/admin/"}, follow=True
+        )
+        return client, response.content.decode()
+
+    def test_it_takes_an_email_address_in_any_case(self, superuser: User) -> None:
+        client, content = self.post("ROOT@example.com")
+        assert "Winkhooks administration" in content
+        assert client.get("/admin/").status_code == 200
+
+    def test_it_asks_for_an_email_address(self, db: None) -> None:
+        assert "E-mail address" in page(Client(), reverse("admin:login"))
+
+    def test_it_refuses_a_wrong_password(self, superuser: User) -> None:
+        client, content = self.post("root@example.com", "wrong")
+        assert "Please enter the correct e-mail address and password for a staff account" in content
+        assert client.get("/admin/").status_code == 302
+
+    def test_it_refuses_who_is_not_staff(self, owner: User) -> None:
+        client, content = self.post(owner.email)
+        assert "for a staff account" in content
+        assert client.get("/admin/").status_code == 302
+
+
+@pytest.mark.parametrize("member", ["owner", "manager", "viewer", "stranger"])
+def test_who_is_not_staff_cannot_enter(member: str, request: pytest.FixtureRequest) -> None:
+    client = client_of(request.getfixturevalue(member))
+    for url in [reverse("admin:index"), url_of("user_changelist"), url_of("account_changelist")]:
+        assert client.get(url).status_code == 302
+
+
+def test_staff_see_only_what_they_may(account: Account) -> None:
+    client = client_of(make_staff("view_account"))
+    assert "Cool Account" in page(client, url_of("account_change", account.pk))
+    assert client.get(url_of("user_changelist")).status_code == 403
+    assert client.post(url_of("account_change", account.pk), {"name": "Taken"}).status_code == 403
+
+
+class TestSite:
+    def test_it_says_winkhooks_and_links_to_the_portal(self, client: Client) -> None:
+        content = page(client, reverse("admin:index"))
+        assert "Winkhooks administration" in content
+        assert '<a href="/">View site</a>' in content
+
+    def test_it_speaks_the_language_of_its_user(self, superuser: User) -> None:
+        superuser.language = "fi"
+        superuser.save()
+        content = page(client_of(superuser), reverse("admin:index"))
+        assert "Winkhooks-ylläpito" in content
+        assert '<html lang="fi"' in content
+
+    def test_it_has_dark_mode(self, client: Client) -> None:
+        assert "admin/css/dark_mode.css" in page(client, reverse("admin:index"))
+
+
+class TestUser:
+    def fields(self, user: User, **changes: object) -> dict[str, object]:
+        return {
+            "email": user.email,
+            "name": user.name,
+            "language": "",
+            "is_active": "on",
+            "memberships-TOTAL_FORMS": 0,
+            "memberships-INITIAL_FORMS": 0,
+            **changes,
+        }
+
+    def test_the_form_adds_one_who_can_sign_in(self, client: Client) -> None:
+        response = client.post(
+            url_of("user_add"),
+            {
+                "email": "new@example.com",
+                "name": "New",
+                "language": "fi",
+                "usable_password": "true",
+                "password1": NEW_PASSWORD,
+                "password2": NEW_PASSWORD,
+            },
+        )
+        user = User.objects.get(email="new@example.com")
+        assert response.status_code == 302
+        assert response["Location"] == url_of("user_change", user.pk)
+        assert Client().login(username="new@example.com", password=NEW_PASSWORD)
+
+    def test_the_form_refuses_an_address_that_differs_only_in_case(self, client: Client, owner: User) -> None:
+        response = client.post(
+            url_of("user_add"),
+            {
+                "email": "OWNER@example.com",
+                "usable_password": "true",
+                "password1": NEW_PASSWORD,
+                "password2": NEW_PASSWORD,
+            },
+        )
+        assert "A user with this e-mail address exists already." in response.content.decode()
+
+    def test_the_page_changes_one(self, client: Client, viewer: User) -> None:
+        assert viewer.email in page(client, url_of("user_change", viewer.pk))
+        response = client.post(url_of("user_change", viewer.pk), self.fields(viewer, name="Vera", is_staff="on"))
+        viewer.refresh_from_db()
+        assert response.status_code == 302
+        assert (viewer.name, viewer.is_staff) == ("Vera", True)
+        assert "Changed Name" in page(client, url_of("user_history", viewer.pk))
+
+    def test_the_password_can_be_set(self, client: Client, viewer: User) -> None:
+        url = reverse("admin:auth_user_password_change", args=[viewer.pk])
+        page(client, url)
+        client.post(url, {"usable_password": "true", "password1": NEW_PASSWORD, "password2": NEW_PASSWORD})
+        viewer.refresh_from_db()
+        assert viewer.check_password(NEW_PASSWORD)
+
+    @pytest.mark.parametrize("term", ["viewer@", "Viewer", "id"])
+    def test_the_list_finds_one(self, client: Client, viewer: User, owner: User, term: str) -> None:
+        content = page(client, f"{url_of('user_changelist')}?q={viewer.pk if term == 'id' else term}")
+        assert viewer.email in content
+        assert owner.email not in content
+
+    def test_nobody_deletes_one(self, client: Client, viewer: User) -> None:
+        assert client.post(url_of("user_delete", viewer.pk), {"post": "yes"}).status_code == 403
+        assert "delete_selected" not in page(client, url_of("user_changelist"))
+
+    def test_staff_cannot_hand_out_permissions(self, viewer: User) -> None:
+        client = client_of(make_staff("view_user", "change_user"))
+        client.post(
+            url_of("user_change", viewer.pk), self.fields(viewer, name="Vera", is_superuser="on", is_staff="on")
+        )
+        viewer.refresh_from_db()
+        assert (viewer.name, viewer.is_superuser, viewer.is_staff) == ("Vera", False, False)
+
+    def test_staff_cannot_take_over_a_superuser(self, superuser: User) -> None:
+        client = client_of(make_staff("view_user", "change_user"))
+        passwords = {"usable_password": "true", "password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
+        url = reverse("admin:auth_user_password_change", args=[superuser.pk])
+        assert client.post(url, passwords).status_code == 403
+        assert client.post(url_of("user_change", superuser.pk), self.fields(superuser)).status_code == 403
+
+    def test_the_list_takes_the_same_queries_for_many(
+        self, client: Client, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        self.count_queries(client, django_assert_num_queries)
+        for number in range(5):
+            make_user(f"user{number}@example.com")
+        self.count_queries(client, django_assert_num_queries)
+
+    def count_queries(self, client: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+        with django_assert_num_queries(5):
+            page(client, url_of("user_changelist"))
+
+
+class TestAccount:
+    def test_the_pages_escape_a_nasty_name(self, client: Client, account: Account, owner: User) -> None:
+        Account.objects.update(name=NASTY)
+        for url in [
+            url_of("account_changelist"),
+            url_of("account_change", account.pk),
+            url_of("account_history", account.pk),
+            url_of("membership_changelist"),
+            url_of("membership_change", Membership.objects.get().pk),
+            url_of("user_change", owner.pk),
+        ]:
+            content = page(client, url)
+            assert NASTY not in content
+        assert "&lt;script&gt;" in page(client, url_of("account_changelist"))
+
+    def test_it_links_to_its_webhooks_and_events(self, client: Client, webhook: Webhook) -> None:
+        content = page(client, url_of("account_change", webhook.account_id))
+        assert f'href="{reverse("admin:webhooks_webhook_changelist")}?account={webhook.account_id}"' in content
+        assert f'href="{reverse("admin:webhooks_event_changelist")}?account={webhook.account_id}"' in content
+
+    def test_members_are_added_on_its_page(self, client: Client, account: Account, stranger: User) -> None:
+        response = client.post(
+            url_of("account_change", account.pk),
+            {
+                "name": "Renamed",
+                "memberships-TOTAL_FORMS": 1,
+                "memberships-INITIAL_FORMS": 0,
+                "memberships-0-account": account.pk,
+                "memberships-0-user": stranger.pk,
+                "memberships-0-role": "viewer",
+            },
+        )
+        account.refresh_from_db()
+        assert response.status_code == 302
+        assert account.name == "Renamed"
+        assert account.memberships.get().user == stranger
+
+    def test_it_is_created_by_name(self, client: Client) -> None:
+        page(client, url_of("account_add"))
+        client.post(
+            url_of("account_add"),
+            {"name": "New", "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0},
+        )
+        assert Account.objects.get().name == "New"
+
+    def test_nobody_deletes_one(self, client: Client, account: Account) -> None:
+        assert client.post(url_of("account_delete", account.pk), {"post": "yes"}).status_code == 403
+
+    @pytest.mark.parametrize("term", ["cool", "id"])
+    def test_the_list_finds_one(self, client: Client, account: Account, term: str) -> None:
+        content = page(client, f"{url_of('account_changelist')}?q={account.pk if term == 'id' else term}")
+        assert "Cool Account" in content
+        assert "Cool Account" not in page(client, f"{url_of('account_changelist')}?q=warm")
+
+    def test_a_word_of_hexadecimal_letters_is_searched_as_a_name(self, client: Client) -> None:
+        Account.objects.create(name="Facade")
+        assert "Facade</a>" in page(client, f"{url_of('account_changelist')}?q=facade")
+
+    def test_the_lists_take_the_same_queries_for_many(
+        self, client: Client, account: Account, owner: User, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        for count in (1, 5):
+            for number in range(count):
+                other = Account.objects.create(name=f"Account {number}")
+                make_member(other, Role.OWNER, f"owner{count}{number}@example.com")
+            for name in ("account_changelist", "membership_changelist"):
+                with django_assert_num_queries(4):
+                    page(client, url_of(name))
+
+
+class TestMembership:
+    def test_the_page_changes_the_role(self, client: Client, account: Account, viewer: User) -> None:
+        membership = Membership.objects.get(user=viewer)
+        page(client, url_of("membership_change", membership.pk))
+        client.post(
+            url_of("membership_change", membership.pk), {"user": viewer.pk, "account": account.pk, "role": "manager"}
+        )
+        membership.refresh_from_db()
+        assert membership.role == Role.MANAGER
+
+    @pytest.mark.parametrize("term", ["viewer@example.com", "cool", "account", "user"])
+    def test_the_list_finds_one(self, client: Client, account: Account, viewer: User, term: str) -> None:
+        terms = {"account": str(account.pk), "user": str(viewer.pk)}
+        content = page(client, f"{url_of('membership_changelist')}?q={terms.get(term, term)}")
+        assert "1 membership" in content
+        assert "viewer@example.com" in content
+
+    def test_people_and_accounts_are_offered_by_search(self, client: Client, viewer: User, stranger: User) -> None:
+        response = client.get(
+            reverse("admin:autocomplete"),
+            {"term": "viewer", "app_label": "accounts", "model_name": "membership", "field_name": "user"},
+        )
+        assert [result["text"] for result in response.json()["results"]] == ["viewer@example.com"]

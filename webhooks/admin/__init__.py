@@ -1,0 +1,5 @@
+from webhooks.admin.delivery import AttemptAdmin, DeliveryAdmin
+from webhooks.admin.event import EventAdmin, EventTypeAdmin
+from webhooks.admin.webhook import WebhookAdmin
+
+__all__ = ["AttemptAdmin", "DeliveryAdmin", "EventAdmin", "EventTypeAdmin", "WebhookAdmin"]

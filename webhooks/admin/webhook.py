@@ -1,0 +1,270 @@
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin import helpers
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, QueryDict
+from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from webhooks.admin.filters import AccountFilter
+from webhooks.models import Delivery, EventType, Webhook
+from winkhooks.admin import ModelAdmin, change_link, list_link
+
+SECRETS = ("secret", "previous_secret")
+
+
+class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]  # has no type parameters when it runs
+    """The name and the events of a webhook, saved only over the version that they were read from."""
+
+    seen_version = forms.IntegerField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["seen_version"].initial = self.instance.version
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        # The administration saves in a transaction, so that the lock holds until what was typed is written.
+        current = Webhook.objects.select_for_update(no_key=True).defer(*SECRETS).get(pk=self.instance.pk)
+        if cleaned.get("seen_version") != current.version:
+            # The form comes back with the version that is replaced when it is sent again.
+            assert isinstance(self.data, QueryDict)
+            self.data = self.data.copy()
+            self.data[self.add_prefix("seen_version")] = str(current.version)
+            raise ValidationError(
+                _(
+                    "Somebody changed this webhook while you had it open. Its name is now “%(name)s”, its events are: "
+                    "%(events)s. Save again to replace this with what you typed."
+                ),
+                code="stale",
+                params={"name": current.name, "events": event_keys(current)},
+            )
+        return cleaned
+
+
+def event_keys(webhook: Webhook) -> str:
+    return ", ".join(webhook.event_types.values_list("key", flat=True)) or gettext("all events")
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> list[tuple[str, Any]]:
+        return [("enabled", _("Enabled")), ("disabled", _("Disabled")), ("removed", _("Removed"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        match self.value():
+            case "enabled":
+                return queryset.filter(removed_at=None, enabled=True)
+            case "disabled":
+                return queryset.filter(removed_at=None, enabled=False)
+            case "removed":
+                return queryset.exclude(removed_at=None)
+        return None
+
+
+@admin.register(Webhook)
+class WebhookAdmin(ModelAdmin):
+    """Staff may rename webhooks, choose their events, switch and remove them.
+
+    They are made in the portal alone, which shows the signing secret once; and where an account's events go is changed
+    there, by its members. Rows are never deleted: removing a webhook keeps the history of what was sent.
+    """
+
+    form = WebhookForm
+    list_display = (
+        "name",
+        "account_link",
+        "url",
+        "state",
+        "disabled_reason",
+        "consecutive_failures",
+        "created_at",
+        "deliveries_link",
+    )
+    list_filter = (AccountFilter, StateFilter, "disabled_reason", "created_at")
+    list_select_related = ("account",)
+    search_ids = ("id", "account__id")
+    search_fields = ("name", "url", "account__name")
+    search_help_text = _("A name, a part of the URL, an account, or the beginning of the id of a webhook or account.")
+    filter_horizontal = ("event_types",)
+    readonly_fields = (
+        "id",
+        "account",
+        "url",
+        "state",
+        "disabled_at",
+        "disabled_reason",
+        "disabled_by",
+        "removed_at",
+        "removed_by",
+        "failing_since",
+        "consecutive_failures",
+        "cooling_until",
+        "previous_secret_expires_at",
+        "version",
+        "created_by",
+        "created_at",
+        "updated_at",
+        "deliveries_link",
+    )
+    fieldsets = (
+        (None, {"fields": ("id", "name", "account", "url", "event_types", "deliveries_link")}),
+        (
+            _("State"),
+            {"fields": ("state", "disabled_at", "disabled_reason", "disabled_by", "removed_at", "removed_by")},
+        ),
+        (_("Health"), {"fields": ("failing_since", "consecutive_failures", "cooling_until")}),
+        (
+            _("Changes"),
+            {"fields": ("version", "created_by", "created_at", "updated_at", "previous_secret_expires_at")},
+        ),
+    )
+    actions = ("enable", "disable", "remove")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer(*SECRETS)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return not lookup.startswith(SECRETS) and super().lookup_allowed(lookup, value, request)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if not self.has_change_permission(request, obj):
+            return fieldsets
+        return (*fieldsets, (None, {"fields": ("seen_version",)}))
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "event_types":
+            kwargs["queryset"] = EventType.objects.filter(delivered=True).defer("schema", "example")
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        removed = isinstance(obj, Webhook) and obj.removed_at is not None
+        return not removed and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if form.changed_data:
+            obj.version += 1
+            # The engine writes the health of the row meanwhile.
+            obj.save(update_fields=["name", "version", "updated_at"])
+
+    @admin.action(description=_("Enable"), permissions=["change"])
+    def enable(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
+        changed = [webhook for webhook in queryset if webhook.enable()]
+        left = len(queryset) - len(changed)
+        self._log(request, changed, "enabled")
+        self.tell(
+            request,
+            messages.SUCCESS,
+            ngettext("%(count)d webhook was enabled.", "%(count)d webhooks were enabled.", len(changed)),
+            len(changed),
+        )
+        self.tell(
+            request,
+            messages.WARNING,
+            ngettext(
+                "%(count)d webhook was left as it is: it is enabled already, or removed.",
+                "%(count)d webhooks were left as they are: they are enabled already, or removed.",
+                left,
+            ),
+            left,
+        )
+
+    @admin.action(description=_("Disable"), permissions=["change"])
+    def disable(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
+        by = staff(request)
+        changed = [webhook for webhook in queryset if webhook.disable(Webhook.DisabledReason.BY_USER, by=by)]
+        left = len(queryset) - len(changed)
+        self._log(request, changed, "enabled")
+        self.tell(
+            request,
+            messages.SUCCESS,
+            ngettext("%(count)d webhook was disabled.", "%(count)d webhooks were disabled.", len(changed)),
+            len(changed),
+        )
+        self.tell(
+            request,
+            messages.WARNING,
+            ngettext(
+                "%(count)d webhook was left as it is: it is disabled already, or removed.",
+                "%(count)d webhooks were left as they are: they are disabled already, or removed.",
+                left,
+            ),
+            left,
+        )
+
+    @admin.action(description=_("Remove"), permissions=["change"])
+    def remove(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> TemplateResponse | None:
+        """Ask first: a removed webhook never comes back."""
+        if "confirmed" not in request.POST:
+            return self._confirm_removal(request, queryset)
+        by = staff(request)
+        changed = [webhook for webhook in queryset if webhook.remove(by=by)]
+        left = len(queryset) - len(changed)
+        self._log(request, changed, "removed")
+        self.tell(
+            request,
+            messages.SUCCESS,
+            ngettext("%(count)d webhook was removed.", "%(count)d webhooks were removed.", len(changed)),
+            len(changed),
+        )
+        self.tell(
+            request,
+            messages.WARNING,
+            ngettext(
+                "%(count)d webhook was left as it is: it had been removed already.",
+                "%(count)d webhooks were left as they are: they had been removed already.",
+                left,
+            ),
+            left,
+        )
+        return None
+
+    def _confirm_removal(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> TemplateResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("Remove webhooks"),
+            "opts": self.opts,
+            "webhooks": queryset,
+            "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
+            "media": self.media,
+        }
+        return TemplateResponse(request, "admin/webhooks/webhook/remove_confirmation.html", context)
+
+    def _log(self, request: HttpRequest, webhooks: list[Webhook], field: str) -> None:
+        # Django translates the words of such a message when it shows them.
+        for webhook in webhooks:
+            self.log_change(request, webhook, [{"changed": {"fields": [field]}}])
+
+    @admin.display(description=_("account"), ordering="account__name")
+    def account_link(self, webhook: Webhook) -> SafeString:
+        return change_link(webhook.account, webhook.account)
+
+    @admin.display(description=_("state"))
+    def state(self, webhook: Webhook) -> str:
+        if webhook.removed_at:
+            return gettext("Removed")
+        return gettext("Enabled") if webhook.enabled else gettext("Disabled")
+
+    @admin.display(description=_("deliveries"))
+    def deliveries_link(self, webhook: Webhook) -> SafeString:
+        return list_link(Delivery, gettext("Show deliveries"), webhook=webhook.pk)
+
+
+def staff(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user
