@@ -17,9 +17,8 @@ MOMENT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
 
 def emit(account: Account, **changes: Any) -> Event:
-    return events.emit(
-        **{"type": "booking.created", "account": account, "object": {"bookingCode": "WNK4ZQ7P"}} | changes
-    )
+    given: dict[str, Any] = {"type": "booking.created", "account": account, "object": {"bookingCode": "WNK4ZQ7P"}}
+    return events.emit(**given | changes)
 
 
 def test_the_envelope_is_what_the_contract_says(account: Account) -> None:
