@@ -26,9 +26,12 @@ class SignInForm(AuthenticationForm):
         widget=forms.PasswordInput(attrs={"class": "form-control", "autocomplete": "current-password"}),
     )
     error_messages = {
-        "invalid_login": _("The e-mail address and the password do not match a user. Check both and try again."),
-        "inactive": _("The e-mail address and the password do not match a user. Check both and try again."),
+        "invalid_login": _("The e-mail address or the password is wrong. Check both and try again."),
+        "inactive": _("The e-mail address or the password is wrong. Check both and try again."),
     }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, label_suffix="", **kwargs)
 
 
 class AccountForm(AccountModelForm):
@@ -42,7 +45,7 @@ class AccountForm(AccountModelForm):
         help_texts = {"name": _("What you and the other members see, for example the name of your hotel.")}
 
     def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, label_suffix="", **kwargs)
         self.owner = owner
 
     def save(self, commit: bool = True) -> Account:

@@ -84,15 +84,10 @@ def account_create(request: SignedInRequest) -> HttpResponse:
 @login_required
 def account_overview(request: SignedInRequest, account_id: UUID) -> HttpResponse:
     membership = get_membership(request.user, account_id)
-    present = membership.account.webhooks.present()
-    counts = present.aggregate(enabled=Count("pk", filter=Q(enabled=True)), disabled=Count("pk", filter=Q(enabled=False)))
-    context = {
-        "account": membership.account,
-        "membership": membership,
-        "active_tab": "overview",
-        "enabled_count": counts["enabled"],
-        "disabled_count": counts["disabled"],
-    }
+    counts = membership.account.webhooks.present().aggregate(
+        enabled_count=Count("pk", filter=Q(enabled=True)), disabled_count=Count("pk", filter=Q(enabled=False))
+    )
+    context = {"account": membership.account, "membership": membership, "active_tab": "overview", **counts}
     return render(request, "accounts/account_overview.html", context)
 
 
