@@ -50,7 +50,7 @@ def _check_length(text: str) -> None:
 
 
 def _check_characters(text: str) -> None:
-    # urlsplit() leaves some of them out silently, and libcurl would then call another URL than the one that was checked.
+    # urlsplit() leaves some of them out silently: libcurl would call another URL than the one that was checked.
     if "\\" in text or any(unicodedata.category(character)[0] in "ZC" for character in text):
         raise ValidationError(
             _("The URL must not contain spaces, backslashes or control characters."), code="characters"
@@ -60,9 +60,7 @@ def _check_characters(text: str) -> None:
 
 def _split(text: str) -> SplitResult:
     if not _ABSOLUTE.match(text):
-        raise ValidationError(
-            _("Enter the whole URL, as in https://my.system.com/webhook/wink."), code="not_absolute"
-        )
+        raise ValidationError(_("Enter the whole URL, as in https://my.system.com/webhook/wink."), code="not_absolute")
     scheme = text.partition(":")[0].lower()
     if settings.WEBHOOK_REQUIRE_HTTPS and scheme != "https":
         raise ValidationError(_("The URL must begin with https://."), code="scheme")

@@ -117,8 +117,10 @@ class Webhook(models.Model):
         """Write what a member changed, all or nothing; raise StaleVersion where it is not at `version` any more."""
         with transaction.atomic():
             # The condition decides between two who save at once: the second one waits here for the first, and fails.
-            changed = Webhook.objects.present().filter(pk=self.pk, version=version).update(
-                name=name, url=url, version=models.F("version") + 1, updated_at=timezone.now()
+            changed = (
+                Webhook.objects.present()
+                .filter(pk=self.pk, version=version)
+                .update(name=name, url=url, version=models.F("version") + 1, updated_at=timezone.now())
             )
             if not changed:
                 raise StaleVersion
