@@ -8,11 +8,18 @@ from uuid import UUID
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 
 from accounts.models import Account, Membership, Role, User
 
 MAY_MANAGE_WEBHOOKS = (Role.OWNER, Role.MANAGER)
+
+
+class SignedInRequest(HttpRequest):
+    """What a view behind `login_required` gets."""
+
+    user: User
 
 
 def readable_accounts(user: User | AnonymousUser) -> QuerySet[Account]:

@@ -1,0 +1,52 @@
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Account, Membership, Role, User
+
+if TYPE_CHECKING:
+    AccountModelForm = forms.ModelForm[Account]
+else:
+    AccountModelForm = forms.ModelForm
+
+
+class SignInForm(AuthenticationForm):
+    """Sign in by e-mail address; every failure reads the same, so that it does not tell who has a user here."""
+
+    username = forms.EmailField(
+        label=_("E-mail address"),
+        widget=forms.EmailInput(attrs={"class": "form-control", "autocomplete": "username", "autofocus": True}),
+    )
+    password = forms.CharField(
+        label=_("Password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"class": "form-control", "autocomplete": "current-password"}),
+    )
+    error_messages = {
+        "invalid_login": _("The e-mail address and the password do not match a user. Check both and try again."),
+        "inactive": _("The e-mail address and the password do not match a user. Check both and try again."),
+    }
+
+
+class AccountForm(AccountModelForm):
+    """A new account; whoever creates it becomes its owner."""
+
+    class Meta:
+        model = Account
+        fields = ["name"]
+        widgets = {"name": forms.TextInput(attrs={"class": "form-control", "autocomplete": "off", "autofocus": True})}
+        labels = {"name": _("Name")}
+        help_texts = {"name": _("What you and the other members see, for example the name of your hotel.")}
+
+    def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.owner = owner
+
+    def save(self, commit: bool = True) -> Account:
+        with transaction.atomic():
+            account = super().save(commit)
+            Membership.objects.create(account=account, user=self.owner, role=Role.OWNER)
+        return account
