@@ -81,7 +81,12 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
         label=_("Webhook URL"),
         # No maxlength: a browser would cut what is pasted, without a word.
         widget=forms.URLInput(
-            attrs={"placeholder": "https://my.system.com/webhook/wink", "autocomplete": "off", "spellcheck": "false"}
+            attrs={
+                "class": "form-control",
+                "placeholder": "https://my.system.com/webhook/wink",
+                "autocomplete": "off",
+                "spellcheck": "false",
+            }
         ),
         help_text=_("Where events are sent."),
         error_messages={"required": _("Enter the URL to which events are to be sent.")},
@@ -103,7 +108,11 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
             "event_types": _("None chosen = all events, with those that are added to the platform later."),
         }
         widgets = {
-            "name": forms.TextInput(attrs={"placeholder": "Wink Stalker", "autocomplete": "off"}),
+            "name": forms.TextInput(
+                attrs={"class": "form-control", "placeholder": "Wink Stalker", "autocomplete": "off"}
+            ),
+            "enabled": forms.CheckboxInput(attrs={"class": "form-check-input", "role": "switch"}),
+            "account": forms.Select(attrs={"class": "form-select"}),
         }
         error_messages = {
             "name": {"required": _("Give the webhook a name.")},

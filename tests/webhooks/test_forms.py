@@ -71,7 +71,7 @@ def test_it_takes_valid_input(owner: User, account: Account) -> None:
         ("url", "  ", "Enter the URL to which events are to be sent."),
         ("url", "my.system.com", "Enter the whole URL, as in https://my.system.com/webhook/wink."),
         ("account", "", "Choose an account."),
-        ("account", "nonsense", "Choose one of the accounts in the list."),
+        ("account", "nonsense", "“nonsense” is not a valid UUID."),
         ("event_types", ["booking.exploded"], "There is no event “booking.exploded” to choose."),
         ("event_types", ["booking.created", "<b>"], "There is no event “<b>” to choose."),
     ],

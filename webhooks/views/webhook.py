@@ -10,19 +10,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.access import get_membership, get_rw_membership, may_manage_webhooks
+from accounts.access import SignedInRequest, get_membership, get_rw_membership, may_manage_webhooks
 from accounts.models import Membership, User
 from webhooks.forms import WebhookForm, WebhookUpdateForm
 from webhooks.models import EventType, StaleVersion, Webhook
 
 # Holds the id of a webhook whose secret its account's list has yet to show, and never the secret itself.
 SESSION_KEY = "webhook_created"
-
-
-class SignedInRequest(HttpRequest):
-    """What a view behind `login_required` gets."""
-
-    user: User
 
 
 @login_required
