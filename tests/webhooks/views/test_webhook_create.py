@@ -100,7 +100,7 @@ def test_it_preselects_the_account_that_it_was_opened_from(owner: User, account:
         ("en", ["Name", "Enable", "Entity name", "Events", "Webhook URL", "Save", "None chosen = all events"]),
         (
             "fi",
-            ["Nimi", "Ota käyttöön", "Entiteetin nimi", "Tapahtumat", "Webhook-URL", "Tallenna", "kaikki tapahtumat"],
+            ["Nimi", "Ota käyttöön", "Entiteetin nimi", "Tapahtumat", "Webhook-URL", "Tallenna", "kaikki tapah"],
         ),
     ],
 )

@@ -144,7 +144,7 @@ def test_it_shows_the_secret_of_a_created_webhook_once(owner: User, account: Acc
     client = client_of(owner)
     webhook = created_webhook(client, account)
     page = client.get(list_url)
-    assert f"<code>{webhook.secret}</code>" in text_of(page)
+    assert f'<code id="signing-secret">{webhook.secret}</code>' in text_of(page)
     assert "Signing secret of “Wink Stalker”" in text_of(page)
     assert reverse("webhooks:verify_guide") in text_of(page)
     assert "no-store" in page.headers["Cache-Control"]

@@ -146,7 +146,7 @@ class TestTwoPeopleSavingTheSameWebhook:
     def test_the_second_is_told_and_nothing_is_written(self, owner: User, webhook: Webhook, update_url: str) -> None:
         response = self.conflict(owner, webhook, update_url)
         assert response.status_code == 409
-        assert "Somebody else changed this webhook" in text_of(response)
+        assert "Somebody changed this webhook" in text_of(response)
         assert Webhook.objects.get().name == "Theirs"
 
     def test_the_second_keeps_what_was_typed(self, owner: User, webhook: Webhook, update_url: str) -> None:
@@ -179,7 +179,7 @@ class TestTwoPeopleSavingTheSameWebhook:
     def test_it_speaks_finnish(self, owner: User, webhook: Webhook, update_url: str) -> None:
         User.objects.update(language="fi")
         page = text_of(self.conflict(owner, webhook, update_url))
-        assert "Joku muu muutti tätä webhookia" in page
+        assert "Joku muutti tätä webhookia" in page
         assert "Nyt tallennettuna: Poissa käytöstä" in page
 
     def test_a_webhook_removed_meanwhile_is_not_there(self, owner: User, webhook: Webhook, update_url: str) -> None:
