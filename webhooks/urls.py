@@ -1,4 +1,16 @@
-from django.urls import URLPattern
+from django.urls import include, path
+
+from webhooks.views import webhook
+from webhooks.views.verify_guide import verify_guide
 
 app_name = "webhooks"
-urlpatterns: list[URLPattern] = []
+webhook_urls = [
+    path("", webhook.webhook_list, name="webhook_list"),
+    path("new/", webhook.webhook_create, name="webhook_create"),
+    path("<uuid:webhook_id>/update/", webhook.webhook_update, name="webhook_update"),
+    path("<uuid:webhook_id>/remove/", webhook.webhook_remove, name="webhook_remove"),
+]
+urlpatterns = [
+    path("accounts/<uuid:account_id>/webhooks/", include(webhook_urls)),
+    path("help/verifying/", verify_guide, name="verify_guide"),
+]

@@ -1,6 +1,6 @@
 from webhooks.models.delivery import Attempt, Delivery
 from webhooks.models.event import Event
 from webhooks.models.event_type import EventType
-from webhooks.models.webhook import Webhook
+from webhooks.models.webhook import StaleVersion, Webhook
 
-__all__ = ["Attempt", "Delivery", "Event", "EventType", "Webhook"]
+__all__ = ["Attempt", "Delivery", "Event", "EventType", "StaleVersion", "Webhook"]

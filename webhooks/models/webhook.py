@@ -21,7 +21,22 @@ def generate_secret() -> str:
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
+class StaleVersion(Exception):
+    """The webhook was changed since the version that a change started from."""
+
+
 class WebhookQuerySet(models.QuerySet["Webhook"]):
+    def register(
+        self, *, account: Account, name: str, url: str, enabled: bool, event_types: Iterable[EventType], by: User
+    ) -> "Webhook":
+        """Create a webhook with its events, all or nothing."""
+        with transaction.atomic():
+            webhook = self.create(account=account, name=name, url=url, created_by=by)
+            webhook.event_types.set(event_types)
+            if not enabled:
+                webhook.disable(Webhook.DisabledReason.BY_USER, by)
+        return webhook
+
     def present(self) -> Self:
         """Leave out removed webhooks, which stay in the table for the history of what was sent."""
         return self.filter(removed_at=None)
@@ -101,6 +116,26 @@ class Webhook(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def change(
+        self, *, version: int, name: str, url: str, enabled: bool, event_types: Iterable[EventType], by: User
+    ) -> None:
+        """Write what a member changed, all or nothing; raise StaleVersion where it is not at `version` any more."""
+        with transaction.atomic():
+            # The condition decides between two who save at once: the second one waits here for the first, and fails.
+            changed = (
+                Webhook.objects.present()
+                .filter(pk=self.pk, version=version)
+                .update(name=name, url=url, version=models.F("version") + 1, updated_at=timezone.now())
+            )
+            if not changed:
+                raise StaleVersion
+            self.event_types.set(event_types)
+            if enabled:
+                self.enable()
+            else:
+                self.disable(Webhook.DisabledReason.BY_USER, by)
+        self.refresh_from_db()
 
     def disable(self, reason: DisabledReason, by: User | None = None) -> bool:
         """Switch the webhook off and cancel what waits; return whether it was on."""

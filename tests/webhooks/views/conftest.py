@@ -1,0 +1,37 @@
+import pytest
+from django.urls import reverse
+
+from accounts.models import Account
+from webhooks.engine import guard
+from webhooks.models import Webhook
+
+
+@pytest.fixture(autouse=True)
+def no_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the forms from looking up host names; 10.0.0.1 stays refused."""
+
+    def check_url(url: str) -> None:
+        if "//10.0.0.1" in url:
+            raise guard.Refused
+
+    monkeypatch.setattr(guard, "check_url", check_url)
+
+
+@pytest.fixture
+def list_url(account: Account) -> str:
+    return reverse("webhooks:webhook_list", args=[account.pk])
+
+
+@pytest.fixture
+def create_url(account: Account) -> str:
+    return reverse("webhooks:webhook_create", args=[account.pk])
+
+
+@pytest.fixture
+def update_url(webhook: Webhook) -> str:
+    return reverse("webhooks:webhook_update", args=[webhook.account_id, webhook.pk])
+
+
+@pytest.fixture
+def remove_url(webhook: Webhook) -> str:
+    return reverse("webhooks:webhook_remove", args=[webhook.account_id, webhook.pk])

@@ -1,0 +1,16 @@
+"""What the tests of pages ask of each of them."""
+
+import re
+
+from django.http import HttpResponse
+
+INLINE = re.compile(r"<script(?![^>]*\ssrc=)|<style|\sstyle\s*=|\son[a-z]+\s*=|javascript:", re.IGNORECASE)
+
+
+def text_of(response: HttpResponse) -> str:
+    return response.content.decode()
+
+
+def assert_no_inline_code(response: HttpResponse) -> None:
+    """Check that a strict Content-Security-Policy breaks nothing of the page."""
+    assert not INLINE.findall(text_of(response))

@@ -1,0 +1,185 @@
+import pytest
+import time_machine
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from accounts.models import Account, User
+from tests.conftest import client_of
+from tests.webhooks.views.pages import assert_no_inline_code, text_of
+from webhooks.models import EventType, Webhook
+
+
+def created_webhook(client: Client, account: Account, name: str = "Wink Stalker") -> Webhook:
+    response = client.post(
+        reverse("webhooks:webhook_create", args=[account.pk]),
+        {"name": name, "enabled": "on", "account": str(account.pk), "url": "https://my.system.com/"},
+    )
+    assert response.status_code == 302
+    return Webhook.objects.get(name=name)
+
+
+def test_it_sends_the_anonymous_to_the_sign_in(list_url: str) -> None:
+    response = Client().get(list_url)
+    assert response.status_code == 302
+    assert response.headers["Location"] == f"{reverse('accounts:sign_in')}?next={list_url}"
+
+
+def test_it_is_not_there_for_strangers(stranger: User, list_url: str) -> None:
+    assert client_of(stranger).get(list_url).status_code == 404
+
+
+@pytest.mark.parametrize("role", ["owner", "manager"])
+def test_it_offers_actions_to_who_may_manage(
+    role: str, request: pytest.FixtureRequest, webhook: Webhook, list_url: str, update_url: str, remove_url: str
+) -> None:
+    page = text_of(client_of(request.getfixturevalue(role)).get(list_url))
+    assert "Create new webhook" in page
+    assert "Actions" in page
+    assert f'href="{update_url}"' in page
+    assert f'href="{remove_url}"' in page
+
+
+def test_it_offers_no_actions_to_viewers(
+    viewer: User, webhook: Webhook, list_url: str, update_url: str, remove_url: str
+) -> None:
+    page = text_of(client_of(viewer).get(list_url))
+    assert "Wink Stalker" in page
+    for absent in ("Create new webhook", "Actions", update_url, remove_url, "<dialog"):
+        assert absent not in page
+
+
+def test_it_speaks_finnish(owner: User, webhook: Webhook, list_url: str) -> None:
+    page = text_of(client_of(owner).get(list_url, headers={"accept-language": "fi"}))
+    for label in ("Webhookit", "Luo uusi webhook", "Toiminnot", "Päivitä", "Poista", "Käytössä", "Kaikki tapahtumat"):
+        assert label in page
+
+
+def test_it_shows_url_state_and_all_events(owner: User, webhook: Webhook, list_url: str) -> None:
+    page = text_of(client_of(owner).get(list_url))
+    assert webhook.url in page
+    assert '<span class="status status-success">Enabled</span>' in page
+    assert "All events" in page
+
+
+def test_it_says_since_when_and_by_whom_a_webhook_is_disabled(owner: User, webhook: Webhook, list_url: str) -> None:
+    with time_machine.travel("2026-11-24T09:30:00Z", tick=False):
+        webhook.disable(Webhook.DisabledReason.BY_USER, owner)
+    page = text_of(client_of(owner).get(list_url))
+    assert '<span class="status">Disabled</span>' in page
+    assert "Nov. 24, 2026, 9:30 a.m. UTC" in page
+    assert "Disabled by Owner" in page
+
+
+def test_it_says_why_the_engine_disabled_a_webhook(owner: User, webhook: Webhook, list_url: str) -> None:
+    webhook.disable(Webhook.DisabledReason.GONE)
+    assert "The receiver answered 410 Gone" in text_of(client_of(owner).get(list_url))
+
+
+def test_it_names_few_events_and_folds_many(owner: User, webhook: Webhook, list_url: str) -> None:
+    client = client_of(owner)
+    webhook.event_types.set(["booking.created"])
+    page = text_of(client.get(list_url))
+    assert "<code>booking.created</code>" in page
+    assert "<summary>" not in page
+    webhook.event_types.set(EventType.objects.filter(delivered=True))
+    page = text_of(client.get(list_url))
+    assert "<summary>70 events</summary>" in page
+    assert "<code>booking.created</code>" in page
+
+
+def test_it_leaves_out_removed_webhooks_and_those_of_other_accounts(
+    owner: User, webhook: Webhook, stranger: User, list_url: str
+) -> None:
+    other = Account.objects.get(name="Another Account")
+    Webhook.objects.create(account=other, name="Theirs", url="https://their.system.example/")
+    webhook.remove(owner)
+    page = text_of(client_of(owner).get(list_url))
+    assert "Wink Stalker" not in page
+    assert "Theirs" not in page
+
+
+def test_without_webhooks_it_explains_what_they_are(owner: User, viewer: User, list_url: str) -> None:
+    page = text_of(client_of(owner).get(list_url))
+    assert "No webhooks yet" in page
+    assert page.count("Create new webhook") == 1
+    page = text_of(client_of(viewer).get(list_url))
+    assert "The owners and managers of the account can create one." in page
+    assert "Create new webhook" not in page
+
+
+def test_its_queries_do_not_grow_with_the_webhooks(owner: User, webhook: Webhook, list_url: str) -> None:
+    client = client_of(owner)
+    client.get(list_url)
+    with CaptureQueriesContext(
+        connection,
+    ) as few:
+        client.get(list_url)
+    for number in range(10):
+        another = Webhook.objects.create(account=webhook.account, name=f"W{number}", url=webhook.url)
+        another.event_types.set(EventType.objects.filter(delivered=True)[: number * 7])
+        another.disable(Webhook.DisabledReason.BY_USER, owner)
+    with CaptureQueriesContext(connection) as many:
+        client.get(list_url)
+    assert len(many) == len(few)
+
+
+def test_it_escapes_names(owner: User, webhook: Webhook, list_url: str) -> None:
+    Webhook.objects.update(name='"><script>alert(1)</script>', url="https://a.example/'\"><img src=x>")
+    page = text_of(client_of(owner).get(list_url))
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert 'data-remove="Remove “&quot;&gt;&lt;script&gt;' in page
+
+
+def test_it_has_no_inline_code(owner: User, webhook: Webhook, account: Account, list_url: str) -> None:
+    client = client_of(owner)
+    created_webhook(client, account, "New")
+    assert_no_inline_code(client.get(list_url))
+
+
+def test_it_shows_the_secret_of_a_created_webhook_once(owner: User, account: Account, list_url: str) -> None:
+    client = client_of(owner)
+    webhook = created_webhook(client, account)
+    page = client.get(list_url)
+    assert f'<code id="signing-secret">{webhook.secret}</code>' in text_of(page)
+    assert "Signing secret of “Wink Stalker”" in text_of(page)
+    assert reverse("webhooks:verify_guide") in text_of(page)
+    assert "no-store" in page.headers["Cache-Control"]
+    assert webhook.secret not in text_of(client.get(list_url))
+
+
+def test_the_secret_stays_out_of_session_cookies_and_url(owner: User, account: Account, list_url: str) -> None:
+    client = client_of(owner)
+    webhook = created_webhook(client, account)
+    secret = webhook.secret.removeprefix("whsec_")
+    assert all(secret not in str(session.get_decoded()) for session in Session.objects.all())
+    assert all(secret not in cookie.value for cookie in client.cookies.values())
+
+
+def test_the_secret_waits_for_the_list_of_its_own_account(owner: User, account: Account, list_url: str) -> None:
+    other = Account.objects.create(name="Other")
+    other.memberships.create(user=owner, role="owner")
+    client = client_of(owner)
+    webhook = created_webhook(client, account)
+    assert webhook.secret not in text_of(client.get(reverse("webhooks:webhook_list", args=[other.pk])))
+    client.head(list_url)
+    assert webhook.secret in text_of(client.get(list_url))
+
+
+def test_the_secret_is_shown_to_nobody_else(owner: User, manager: User, account: Account, list_url: str) -> None:
+    webhook = created_webhook(client_of(owner), account)
+    assert webhook.secret not in text_of(client_of(manager).get(list_url))
+
+
+def test_the_secret_is_not_shown_to_who_may_only_look_by_now(owner: User, account: Account, list_url: str) -> None:
+    client = client_of(owner)
+    webhook = created_webhook(client, account)
+    owner.memberships.update(role="viewer")
+    assert webhook.secret not in text_of(client.get(list_url))
+
+
+def test_it_takes_no_post(owner: User, list_url: str) -> None:
+    assert client_of(owner).post(list_url).status_code == 405

@@ -1,0 +1,193 @@
+from collections.abc import Iterator
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from django import forms
+from django.db.models import Q, QuerySet
+from django.forms.models import ModelChoiceIterator
+from django.http import QueryDict
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.access import writable_accounts
+from accounts.models import User
+from webhooks.events import UnknownEventType, resolve_type
+from webhooks.models import EventType, Webhook
+from webhooks.webhook_url import clean_webhook_url
+
+
+class EventChooser(forms.CheckboxSelectMultiple):
+    """Checkboxes in groups; a script adds a search and a checkbox for each whole group."""
+
+    template_name = "webhooks/event_chooser.html"
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        context["widget"]["groups"] = [
+            {"name": group, "options": options, "chosen": sum(option["selected"] for option in options)}
+            for group, options, _index in context["widget"]["optgroups"]
+        ]
+        # The script puts the number in; which of the two it takes is the same in all languages of the portal.
+        context["widget"]["count_texts"] = {
+            "none": gettext("None chosen: the webhook gets all events."),
+            "one": ngettext("%(count)s event chosen.", "%(count)s events chosen.", 1),
+            "other": ngettext("%(count)s event chosen.", "%(count)s events chosen.", 2),
+        }
+        return context
+
+
+class EventTypeIterator(ModelChoiceIterator):  # type: ignore[type-arg]
+    """The choices by group, in the language of the page."""
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        event_types = sorted(self.queryset, key=attrgetter("localized_group", "key"))
+        for group, members in groupby(event_types, key=attrgetter("localized_group")):
+            yield group, [self.choice(event_type) for event_type in members]
+
+
+class EventTypesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    """The event types that a webhook gets; an alias counts as the key that it stands for."""
+
+    widget = EventChooser
+    iterator = EventTypeIterator
+    default_error_messages = {
+        "invalid_choice": _("There is no event “%(value)s” to choose."),
+        "invalid_pk_value": _("There is no event “%(pk)s” to choose."),
+    }
+
+    def label_from_instance(self, obj: EventType) -> str:
+        return obj.localized_title
+
+    def prepare_value(self, value: Any) -> Any:
+        prepared = super().prepare_value(value)
+        return [_key_of(name) for name in prepared] if isinstance(prepared, list) else prepared
+
+
+def _key_of(name: str) -> str:
+    try:
+        return resolve_type(name)
+    except UnknownEventType:
+        return name
+
+
+_STALE_PAGE = _("This page is out of date. Load it again.")
+
+
+class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The five fields of a webhook."""
+
+    url = forms.CharField(
+        label=_("Webhook URL"),
+        # No maxlength: a browser would cut what is pasted, without a word.
+        widget=forms.URLInput(
+            attrs={
+                "class": "form-control",
+                "placeholder": "https://my.system.com/webhook/wink",
+                "autocomplete": "off",
+                "spellcheck": "false",
+            }
+        ),
+        help_text=_("Where events are sent."),
+        error_messages={"required": _("Enter the URL to which events are to be sent.")},
+    )
+
+    class Meta:
+        model = Webhook
+        fields = ["name", "enabled", "account", "event_types", "url"]
+        field_classes = {"event_types": EventTypesField}
+        labels = {
+            "name": _("Name"),
+            "enabled": _("Enable"),
+            "account": _("Entity name"),
+            "event_types": _("Events"),
+        }
+        help_texts = {
+            "enabled": _("A disabled webhook gets no events; those that happen meanwhile are not sent later."),
+            "account": _("The account whose events are sent."),
+            "event_types": _("None chosen = all events, with those that are added to the platform later."),
+        }
+        widgets = {
+            "name": forms.TextInput(
+                attrs={"class": "form-control", "placeholder": "Wink Stalker", "autocomplete": "off"}
+            ),
+            "enabled": forms.CheckboxInput(attrs={"class": "form-check-input", "role": "switch"}),
+            "account": forms.Select(attrs={"class": "form-select"}),
+        }
+        error_messages = {
+            "name": {"required": _("Give the webhook a name.")},
+            "account": {
+                "required": _("Choose an account."),
+                "invalid_choice": _("Choose one of the accounts in the list."),
+            },
+        }
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        account_field = self.fields["account"]
+        assert isinstance(account_field, forms.ModelChoiceField)
+        account_field.queryset = writable_accounts(user)
+        account_field.empty_label = None
+        event_types_field = self.fields["event_types"]
+        assert isinstance(event_types_field, EventTypesField)
+        event_types_field.queryset = self._choosable_event_types()
+
+    def clean_url(self) -> str:
+        url: str = self.cleaned_data["url"]
+        # Even where a URL has become one to refuse, its webhook can be renamed and disabled.
+        return url if url == self.initial.get("url") else clean_webhook_url(url)
+
+    def _choosable_event_types(self) -> QuerySet[EventType]:
+        """Return what the platform delivers, and what the webhook has even if that is not delivered any more.
+
+        Without the latter a webhook of that event alone would be saved with none, which means all.
+        """
+        choosable = Q(delivered=True)
+        if not self.instance._state.adding:
+            choosable |= Q(pk__in=self.instance.event_types.values("pk"))
+        return EventType.objects.filter(choosable).only("key", "group", "group_fi", "title", "title_fi")
+
+
+class WebhookUpdateForm(WebhookForm):
+    """The fields of a webhook that is there already; its account stays."""
+
+    version = forms.IntegerField(
+        widget=forms.HiddenInput, error_messages={"required": _STALE_PAGE, "invalid": _STALE_PAGE}
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["account"].disabled = True
+        self.initial["version"] = self.instance.version
+        self.saved_meanwhile: Webhook | None = None
+
+    def start_from(self, webhook: Webhook) -> None:
+        """Keep what was typed, but take `webhook`, which somebody else saved meanwhile, as what it changes."""
+        assert isinstance(self.data, QueryDict)
+        data = self.data.copy()
+        data["version"] = str(webhook.version)
+        self.data = data
+        self.saved_meanwhile = webhook
+
+    def saved_name(self) -> str:
+        """Return the name that somebody else saved, where it differs from what was typed."""
+        webhook = self.saved_meanwhile
+        return webhook.name if webhook and webhook.name != self.cleaned_data["name"] else ""
+
+    def saved_url(self) -> str:
+        webhook = self.saved_meanwhile
+        return webhook.url if webhook and webhook.url != self.cleaned_data["url"] else ""
+
+    def saved_enabled(self) -> str:
+        webhook = self.saved_meanwhile
+        if not webhook or webhook.enabled == self.cleaned_data["enabled"]:
+            return ""
+        return gettext("Enabled") if webhook.enabled else gettext("Disabled")
+
+    def saved_event_types(self) -> str:
+        if not self.saved_meanwhile:
+            return ""
+        saved = sorted(event_type.key for event_type in self.saved_meanwhile.event_types.all())
+        if saved == sorted(event_type.key for event_type in self.cleaned_data["event_types"]):
+            return ""
+        return ", ".join(saved) or gettext("All events")
