@@ -1,15 +1,13 @@
 # Set-up runs by itself, and only where a file that it depends on has changed.
 PYTHON ?= python3
-PORT ?= 8000
-RECEIVER_PORT ?= 9100
 VENV := .venv
 BIN := $(VENV)/bin
-TRANSLATIONS := $(shell find locale -name '*.po')
+TRANSLATIONS := $(wildcard locale/*/LC_MESSAGES/django.po)
 
 .PHONY: run test bench lint format messages requirements setup setup-dev clean
 
 run: setup .env
-	PORT=$(PORT) RECEIVER_PORT=$(RECEIVER_PORT) scripts/run
+	@PORT=$(PORT) RECEIVER_PORT=$(RECEIVER_PORT) $(BIN)/python scripts/run.py
 
 test: setup-dev
 	scripts/test
@@ -58,8 +56,7 @@ $(VENV)/.system: scripts/install-system-packages | $(VENV)/bin/python
 	touch $@
 
 .env: | $(VENV)/.base
-	$(BIN)/python scripts/make_env.py > $@.new
-	mv $@.new $@
+	umask 077 && $(BIN)/python scripts/make_env.py > $@.new && mv $@.new $@
 
 clean:
 	rm -rf $(VENV) var

@@ -38,21 +38,21 @@ class Command(BaseCommand):
         if options["count"] > 1 and options["idempotency_key"] is not None:
             raise CommandError("--idempotency-key stands for one event: it does not go with --count.")
         account = find_account(options["account"])
-        object = read_object(options["object"])
+        subject = read_object(options["object"])
         try:
             with transaction.atomic():
-                ids = [self.announce(account, object, options) for _ in range(options["count"])]
+                ids = [self.announce(account, subject, options) for _ in range(options["count"])]
         except (UnknownEventType, InvalidPayload) as error:
             raise CommandError(str(error)) from error
         for event_id in ids:
             self.stdout.write(str(event_id))
 
-    def announce(self, account: Account, object: dict[str, Any], options: dict[str, Any]) -> UUID:
+    def announce(self, account: Account, subject: dict[str, Any], options: dict[str, Any]) -> UUID:
         ((_, event),) = event_occurred.send(
             sender=type(self),
             type=options["type"],
             account=account,
-            object=object,
+            object=subject,
             recipient_role=options["recipient_role"],
             idempotency_key=options["idempotency_key"],
         )
@@ -79,11 +79,11 @@ def read_object(text: str) -> dict[str, Any]:
         except UnicodeDecodeError as error:
             raise CommandError(f"The file of --object is not UTF-8: {error}.") from error
     try:
-        object = json.loads(text)
+        subject = json.loads(text)
     except ValueError as error:
         raise CommandError(f"--object is not JSON: {error}.") from error
     except RecursionError as error:
         raise CommandError("--object is nested too deeply.") from error
-    if not isinstance(object, dict):
+    if not isinstance(subject, dict):
         raise CommandError('--object must be a JSON object, such as {"bookingCode": "WNK4ZQ7P"}.')
-    return object
+    return subject

@@ -174,7 +174,7 @@ class RequestHandler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
-        started_at = datetime.now().astimezone()
+        started_at = time_of_day()
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
             self.refuse(411, "The request has no Content-Length.")
@@ -195,12 +195,12 @@ class RequestHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.answer(200, b'{"listening":true}')
 
-    def describe(self, started_at: datetime, body: bytes, status: int) -> str:
+    def describe(self, started_at: str, body: bytes, status: int) -> str:
         headers = {name.lower(): value for name, value in self.headers.items()}
         event_type, event_id = envelope_names(body)
         return "  ".join(
             [
-                started_at.strftime("%H:%M:%S.%f")[:-3],
+                started_at,
                 event_type,
                 event_id,
                 f"attempt {printable(headers.get('wink-delivery-attempt', '?'), 10)}",
@@ -222,7 +222,7 @@ class RequestHandler(BaseHTTPRequestHandler):
     def refuse(self, status: int, sentence: str) -> None:
         """Answer a request whose body stays unread, so that the connection cannot be kept."""
         self.close_connection = True
-        self.server.journal.write(f"{datetime.now():%H:%M:%S}  {sentence}  -> {status}")
+        self.server.journal.write(f"{time_of_day()}  {sentence}  -> {status}")
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.send_header("Connection", "close")
@@ -230,6 +230,10 @@ class RequestHandler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Leave the printing to the journal."""
+
+
+def time_of_day() -> str:
+    return datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
 
 
 def envelope_names(body: bytes) -> tuple[str, str]:
