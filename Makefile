@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 TRANSLATIONS := $(wildcard locale/*/LC_MESSAGES/django.po)
 
+# The steps of the set-up build on each other.
+.NOTPARALLEL:
 .PHONY: run test bench lint format messages requirements setup setup-dev clean
 
 run: setup .env
@@ -37,7 +39,8 @@ setup: $(VENV)/.base $(VENV)/.messages
 setup-dev: $(VENV)/.dev $(VENV)/.messages $(VENV)/.system
 
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.base: requirements/base.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/base.txt

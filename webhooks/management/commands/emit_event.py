@@ -56,7 +56,8 @@ class Command(BaseCommand):
             recipient_role=options["recipient_role"],
             idempotency_key=options["idempotency_key"],
         )
-        return UUID(str(event.pk))
+        assert isinstance(event, Event)
+        return event.pk
 
 
 def find_account(text: str) -> Account:

@@ -86,7 +86,7 @@ def seed(password: str, secret: str, port: int) -> None:
     add_webhook(cool, "Old channel manager", "/status/404", ["booking.cancelled"])
     add_webhook(lakeside, "Everything", "/webhook/lakeside", [])
 
-    booking = EventType.objects.get(key="booking.created").example
+    booking = EventType.objects.get(key="booking.created").example or {}
     for account, event_type, code in [
         (cool, "booking.created", "WNK4ZQ7P"),
         (cool, "booking.created", "WNK8TR2M"),
