@@ -1,7 +1,7 @@
 import json
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
@@ -56,8 +56,7 @@ class Command(BaseCommand):
             recipient_role=options["recipient_role"],
             idempotency_key=options["idempotency_key"],
         )
-        assert isinstance(event, Event)
-        return event.pk
+        return cast(Event, event).pk
 
 
 def find_account(text: str) -> Account:
