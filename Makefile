@@ -36,7 +36,8 @@ requirements: setup-dev
 	done
 
 setup: $(VENV)/.base $(VENV)/.messages
-setup-dev: $(VENV)/.dev $(VENV)/.messages $(VENV)/.system
+setup-dev: $(VENV)/.dev $(VENV)/.messages
+	@scripts/install-system-packages
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -52,10 +53,6 @@ $(VENV)/.dev: requirements/dev.txt | $(VENV)/bin/python
 
 $(VENV)/.messages: $(TRANSLATIONS) | $(VENV)/bin/python
 	$(BIN)/pybabel --quiet compile --domain django --directory locale
-	touch $@
-
-$(VENV)/.system: scripts/install-system-packages | $(VENV)/bin/python
-	scripts/install-system-packages
 	touch $@
 
 .env: | $(VENV)/.base

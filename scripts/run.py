@@ -28,6 +28,8 @@ def main() -> None:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     os.environ["DJANGO_SETTINGS_MODULE"] = "winkhooks.settings"
     os.environ["PYTHONUNBUFFERED"] = "1"
+    # As root, as in a container, Celery says it with eight lines.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:You're running the worker with superuser privileges")
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
@@ -56,18 +58,14 @@ def run() -> None:
     say("Preparing the database and the static files ...")
     prepare_database()
     collect_static()
-    receiver_port = prepare_demo()
-    os.environ["PORT"] = str(port)
-    names = ["web", "worker"]
-    if receiver_port:
-        os.environ["RECEIVER_PORT"] = str(receiver_port)
-        names.append("receiver")
-
-    from django.db import connections
-
-    connections.close_all()
     broker = start_broker()
     try:
+        receiver_port = prepare_demo()
+        os.environ["PORT"] = str(port)
+        names = ["web", "worker"]
+        if receiver_port:
+            os.environ["RECEIVER_PORT"] = str(receiver_port)
+            names.append("receiver")
         supervise(names, port, broker)
     finally:
         if broker:
@@ -158,13 +156,18 @@ def start_broker() -> subprocess.Popen[bytes] | None:
     path = run_broker.socket_path(settings.REDIS_URL)
     if run_broker.is_answered(path):
         return None
-    # In a session of its own, so that Ctrl-C does not reach it: the worker needs it until it has ended.
-    broker = subprocess.Popen([sys.executable, "manage.py", "run_broker"], start_new_session=True)
+    log = settings.VAR_DIR / "broker.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("wb") as output:
+        # In a session of its own, so that Ctrl-C does not reach it: the worker needs it until it has ended.
+        broker = subprocess.Popen(
+            [sys.executable, "manage.py", "run_broker"], stdout=output, stderr=output, start_new_session=True
+        )
     deadline = time.monotonic() + START_SECONDS
     while not run_broker.is_answered(path):
         if broker.poll() is not None or time.monotonic() > deadline:
             broker.kill()
-            raise SystemExit("The embedded broker did not start.")
+            raise SystemExit(f"The embedded broker did not start: {log} says why.")
         time.sleep(0.02)
     return broker
 
@@ -172,9 +175,12 @@ def start_broker() -> subprocess.Popen[bytes] | None:
 def supervise(names: list[str], port: int, broker: subprocess.Popen[bytes] | None) -> None:
     """Run processes of the Procfile until one of them ends or a signal comes; then end them all."""
     import honcho.manager
+    from django.db import connections
     from honcho.environ import parse_procfile
     from honcho.printer import Printer
 
+    # The processes are forked from this one.
+    connections.close_all()
     honcho.manager.KILL_WAIT = STOP_SECONDS
     procfile = parse_procfile((BASE_DIR / "Procfile").read_text())
     manager = honcho.manager.Manager(Printer(sys.stdout))

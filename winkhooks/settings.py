@@ -7,6 +7,7 @@ sentence that names the variable.
 import ipaddress
 import logging
 import math
+import sys
 import zoneinfo
 from datetime import timedelta
 from pathlib import Path
@@ -276,7 +277,10 @@ LOGGING = {
                 structlog.processors.JSONRenderer(),
             ]
             if LOG_JSON
-            else [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.dev.ConsoleRenderer()],
+            else [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+            ],
             "foreign_pre_chain": _log_processors,
         },
     },
