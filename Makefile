@@ -9,7 +9,7 @@ TRANSLATIONS := $(wildcard locale/*/LC_MESSAGES/django.po)
 .PHONY: run test bench lint format messages requirements setup setup-dev clean
 
 run: setup .env
-	@PORT=$(PORT) RECEIVER_PORT=$(RECEIVER_PORT) $(BIN)/python scripts/run.py
+	@PORT=$(PORT) RECEIVER_PORT=$(RECEIVER_PORT) exec $(BIN)/python scripts/run.py
 
 test: setup-dev
 	scripts/test
