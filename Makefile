@@ -1,15 +1,15 @@
 # Set-up runs by itself, and only where a file that it depends on has changed.
 PYTHON ?= python3
-PORT ?= 8000
-RECEIVER_PORT ?= 9100
 VENV := .venv
 BIN := $(VENV)/bin
-TRANSLATIONS := $(shell find locale -name '*.po')
+TRANSLATIONS := $(wildcard locale/*/LC_MESSAGES/django.po)
 
+# The steps of the set-up build on each other.
+.NOTPARALLEL:
 .PHONY: run test bench lint format messages requirements setup setup-dev clean
 
 run: setup .env
-	PORT=$(PORT) RECEIVER_PORT=$(RECEIVER_PORT) scripts/run
+	@PORT=$(PORT) RECEIVER_PORT=$(RECEIVER_PORT) exec $(BIN)/python scripts/run.py
 
 test: setup-dev
 	scripts/test
@@ -36,10 +36,12 @@ requirements: setup-dev
 	done
 
 setup: $(VENV)/.base $(VENV)/.messages
-setup-dev: $(VENV)/.dev $(VENV)/.messages $(VENV)/.system
+setup-dev: $(VENV)/.dev $(VENV)/.messages
+	@scripts/install-system-packages
 
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.base: requirements/base.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/base.txt
@@ -53,13 +55,8 @@ $(VENV)/.messages: $(TRANSLATIONS) | $(VENV)/bin/python
 	$(BIN)/pybabel --quiet compile --domain django --directory locale
 	touch $@
 
-$(VENV)/.system: scripts/install-system-packages | $(VENV)/bin/python
-	scripts/install-system-packages
-	touch $@
-
 .env: | $(VENV)/.base
-	$(BIN)/python scripts/make_env.py > $@.new
-	mv $@.new $@
+	umask 077 && $(BIN)/python scripts/make_env.py > $@.new && mv $@.new $@
 
 clean:
 	rm -rf $(VENV) var

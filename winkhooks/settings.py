@@ -5,11 +5,17 @@ sentence that names the variable.
 """
 
 import ipaddress
+import logging
+import math
+import sys
+import zoneinfo
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 import structlog
+from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
@@ -27,11 +33,56 @@ def required_outside_debug(name: str, debug_value: str) -> str:
     return value or debug_value
 
 
+def boolean(name: str, default: bool) -> bool:
+    """Read a switch; django-environ itself takes every word that it does not know for False."""
+    text = env.str(name, default="").strip().lower()
+    if text not in {"", "true", "yes", "on", "1", "false", "no", "off", "0"}:
+        raise ImproperlyConfigured(f"{name} must be True or False, not {text!r}.")
+    return text in {"true", "yes", "on", "1"} if text else default
+
+
 def positive(name: str, default: float) -> float:
-    value: float = env.float(name, default=default)
-    if value <= 0:
-        raise ImproperlyConfigured(f"{name} must be more than 0, not {value:g}.")
+    text = env.str(name, default="").strip()
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a number, not {text!r}.") from None
+    if not 0 < value < math.inf:
+        raise ImproperlyConfigured(f"{name} must be more than 0, not {text}.")
     return value
+
+
+def positive_integer(name: str, default: int) -> int:
+    value = positive(name, default)
+    if value != int(value):
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {value:g}.")
+    return int(value)
+
+
+def choice(name: str, default: str, choices: set[str]) -> str:
+    value = env.str(name, default="") or default
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be a known value such as {default}, not {value!r}.")
+    return value
+
+
+def url(name: str, default: str, schemes: tuple[str, ...]) -> str:
+    value = env.str(name, default="") or default
+    if urlsplit(value).scheme not in schemes:
+        raise ImproperlyConfigured(f"{name} must be a URL that begins with {', '.join(f'{s}:' for s in schemes)}.")
+    return value
+
+
+def secret_keys(name: str, debug_value: str) -> list[str]:
+    keys = [key.strip() for key in required_outside_debug(name, debug_value).split(",")]
+    for number, key in enumerate(keys, start=1):
+        try:
+            Fernet(key)
+        except ValueError:
+            raise ImproperlyConfigured(
+                f"{name} must list keys of 32 bytes in URL-safe base64, parted by commas; number {number} is none."
+            ) from None
+    return keys
 
 
 def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
@@ -43,12 +94,12 @@ def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
 
 # Core
 
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = boolean("DEBUG", False)
 SECRET_KEY = required_outside_debug("SECRET_KEY", "insecure-key-for-debugging-only")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-SESSION_COOKIE_SECURE = env.bool("SESSION_COOKIE_SECURE", default=not DEBUG)
-CSRF_COOKIE_SECURE = env.bool("CSRF_COOKIE_SECURE", default=not DEBUG)
+SESSION_COOKIE_SECURE = boolean("SESSION_COOKIE_SECURE", not DEBUG)
+CSRF_COOKIE_SECURE = boolean("CSRF_COOKIE_SECURE", not DEBUG)
 SESSION_COOKIE_NAME = "winkhooks_session"
 CSRF_COOKIE_NAME = "winkhooks_csrf"
 LANGUAGE_COOKIE_NAME = "winkhooks_language"
@@ -122,7 +173,15 @@ LOGOUT_REDIRECT_URL = "accounts:sign_in"
 
 # Storage
 
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'winkhooks.sqlite3'}")}
+DATABASES = {
+    "default": env.db_url_config(
+        url(
+            "DATABASE_URL",
+            f"sqlite:///{VAR_DIR / 'winkhooks.sqlite3'}",
+            ("postgres", "postgresql", "sqlite"),
+        )
+    )
+}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     VAR_DIR.mkdir(exist_ok=True)
     DATABASES["default"]["OPTIONS"] = {
@@ -135,13 +194,13 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
-    DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
+    DATABASES["default"]["CONN_MAX_AGE"] = positive_integer("CONN_MAX_AGE", 60)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # The broker: only a bell, so that nothing is lost with it.
 
-REDIS_URL = env.str("REDIS_URL", default=f"unix://{VAR_DIR / 'valkey.sock'}")
+REDIS_URL = url("REDIS_URL", f"unix://{VAR_DIR / 'valkey.sock'}", ("redis", "rediss", "unix"))
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
@@ -164,7 +223,7 @@ LANGUAGES = [("en", _("English")), ("fi", _("Finnish"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 USE_I18N = True
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+TIME_ZONE = choice("TIME_ZONE", "UTC", zoneinfo.available_timezones() | {"UTC"})
 USE_TZ = True
 
 # Static files
@@ -190,22 +249,19 @@ WHITENOISE_AUTOREFRESH = DEBUG
 
 # Keys for the signing secrets in the database, newest first. They are apart from SECRET_KEY, so that either can be
 # changed without the other.
-WEBHOOK_SECRET_KEYS = [
-    key.strip()
-    for key in required_outside_debug("WEBHOOK_SECRET_KEYS", "ZGVidWdnaW5nLW9ubHkta2V5LW9mLXdpbmtob29rcy0=").split(",")
-]
+WEBHOOK_SECRET_KEYS = secret_keys("WEBHOOK_SECRET_KEYS", "ZGVidWdnaW5nLW9ubHkta2V5LW9mLXdpbmtob29rcy0=")
 WEBHOOK_ALLOWED_NETWORKS = networks("WEBHOOK_ALLOWED_NETWORKS")
-WEBHOOK_REQUIRE_HTTPS = env.bool("WEBHOOK_REQUIRE_HTTPS", default=True)
+WEBHOOK_REQUIRE_HTTPS = boolean("WEBHOOK_REQUIRE_HTTPS", True)
 WEBHOOK_TIMEOUT_SECONDS = positive("WEBHOOK_TIMEOUT_SECONDS", 10)
 WEBHOOK_LEASE_SECONDS = positive("WEBHOOK_LEASE_SECONDS", 60)
-WEBHOOK_IN_FLIGHT = int(positive("WEBHOOK_IN_FLIGHT", 100))
-WEBHOOK_IN_FLIGHT_PER_WEBHOOK = int(positive("WEBHOOK_IN_FLIGHT_PER_WEBHOOK", 10))
-WEBHOOK_KEEP_DAYS = int(positive("WEBHOOK_KEEP_DAYS", 30))
+WEBHOOK_IN_FLIGHT = positive_integer("WEBHOOK_IN_FLIGHT", 100)
+WEBHOOK_IN_FLIGHT_PER_WEBHOOK = positive_integer("WEBHOOK_IN_FLIGHT_PER_WEBHOOK", 10)
+WEBHOOK_KEEP_DAYS = positive_integer("WEBHOOK_KEEP_DAYS", 30)
 
 # Logs
 
-LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
-LOG_JSON = env.bool("LOG_JSON", default=not DEBUG)
+LOG_LEVEL = choice("LOG_LEVEL", "INFO", set(logging.getLevelNamesMapping()))
+LOG_JSON = boolean("LOG_JSON", not DEBUG)
 _log_processors: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -224,7 +280,10 @@ LOGGING = {
                 structlog.processors.JSONRenderer(),
             ]
             if LOG_JSON
-            else [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.dev.ConsoleRenderer()],
+            else [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+            ],
             "foreign_pre_chain": _log_processors,
         },
     },
