@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 import psycopg
 from cryptography.fernet import Fernet
@@ -120,10 +120,13 @@ class Stack:
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function of a module in a new process of the stack. Arguments and result go through JSON."""
-        place = f"{function.__module__}:{function.__qualname__}"
-        printed = self._run([sys.executable, "-m", "tests.stack", place, json.dumps(args), json.dumps(kwargs)])
-        result: T = json.loads(printed.rpartition("\n")[2])
+        result: T = self.call_by_name(f"{function.__module__}:{function.__qualname__}", *args, **kwargs)
         return result
+
+    def call_by_name(self, place: str, *args: Any, **kwargs: Any) -> Any:
+        """Do the same with `module:function`, for callers that cannot import the models."""
+        printed = self._run([sys.executable, "-m", "tests.stack", place, json.dumps(args), json.dumps(kwargs)])
+        return json.loads(printed.rpartition("\n")[2])
 
     def logs(self) -> dict[str, str]:
         """Return the end of each program's log."""
@@ -134,9 +137,7 @@ class Stack:
         return logs
 
     def _environment(self, settings: dict[str, str]) -> dict[str, str]:
-        of_the_system = {
-            name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR") if name in os.environ
-        }
+        of_the_system = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL") if name in os.environ}
         database = (
             servers.sibling_database(self._postgres, self._database)
             if self._postgres
@@ -145,6 +146,8 @@ class Stack:
         return {
             **of_the_system,
             "PYTHONUNBUFFERED": "1",
+            # What killed processes leave behind goes with the folder.
+            "TMPDIR": str(self.folder),
             "ENV_FILE": os.devnull,
             "DEBUG": "False",
             "SECRET_KEY": uuid.uuid4().hex * 2,
