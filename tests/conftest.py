@@ -1,7 +1,8 @@
 """The cast of the tests: an account, and the people around it."""
 
 import ipaddress
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pytest_django import Settings
 from accounts.models import Account, Membership, Role, User
 from tests.receivers import Receiver
 from tests.services import wait_for_database
+from tests.stack import Stack
 from webhooks import catalogue
 from webhooks.models import EventType, Webhook
 
@@ -51,6 +53,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for kind in ("e2e", "stack"):
             if test.get_closest_marker(kind):
                 test.add_marker(pytest.mark.xdist_group(kind))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the processes of a stack said where its test failed."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for value in item.funcargs.values():
+            if isinstance(value, Stack):
+                report.sections += [(name, log) for name, log in value.logs().items()]
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -113,3 +128,18 @@ def receiver() -> Iterator[Receiver]:
     """A real receiver on loopback that answers 204."""
     with Receiver() as receiver:
         yield receiver
+
+
+@pytest.fixture(scope="session")
+def postgres() -> str | None:
+    """The URL of the PostgreSQL on which a stack makes its database; None where the tests run on SQLite."""
+    wait_for_database()
+    url = os.environ["DATABASE_URL"]
+    return url if url.startswith("postgres") else None
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, postgres: str | None) -> Iterator[Stack]:
+    """The whole product, shared by all tests that leave it running as they found it."""
+    with Stack(tmp_path_factory.mktemp("stack"), postgres=postgres) as stack:
+        yield stack

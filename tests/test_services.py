@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 from pytest_socket import SocketConnectBlockedError
 
-from tests.services import PROJECT
+from tests.servers import PROJECT
 
 
 @pytest.mark.storage

@@ -1,0 +1,266 @@
+"""The real product for the tests: web, worker with beat and broker as processes, on a database of their own.
+
+    with Stack(folder) as stack:
+        account_id = stack.call(make_account, "Cool Account")
+        stack.broker.stop()
+
+What a test wants done or counted in it, it says in a function, which `call` runs in a process of the stack.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+import psycopg
+from cryptography.fernet import Fernet
+from psycopg import sql
+
+from tests import servers
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+COMMAND_SECONDS = 60
+LOG_BYTES_SHOWN = 4000
+PROGRAMS = Path(sys.executable).parent
+
+
+class Program:
+    """A process of the stack that can be stopped, killed and started again."""
+
+    def __init__(self, start: Callable[[], subprocess.Popen[bytes]], log: Path) -> None:
+        self.log = log
+        self._start = start
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        assert self._process is None, "It runs already."
+        self._process = self._start()
+
+    def stop(self, seconds: float = 20) -> None:
+        """End it in good order; it finishes what is under way."""
+        if self._process is not None:
+            servers.stop(self._process, signal.SIGTERM, seconds)
+            self._process = None
+
+    def kill(self) -> None:
+        """Kill it, and all processes that it started, without a warning."""
+        if self._process is not None:
+            servers.kill(self._process)
+            self._process = None
+
+
+class Stack:
+    """Starts what is asked for when entered; `settings` are variables of the environment over the usual ones.
+
+    The database is one in the PostgreSQL of the tests, or a file of SQLite.
+    """
+
+    def __init__(
+        self, folder: Path, *, postgres: str | None = None, web: bool = True, workers: int = 1, **settings: str
+    ) -> None:
+        self.folder = folder
+        self._postgres = postgres
+        self._database = f"stack_{uuid.uuid4().hex}"
+        self._web_socket: socket.socket | None = None
+        self.url = ""
+        self.env = self._environment(settings)
+        self.broker = Program(lambda: servers.start_valkey(folder), folder / "valkey.log")
+        self.web = Program(self._start_web, folder / "web.log") if web else None
+        self.workers = [self._worker(number) for number in range(1, workers + 1)]
+
+    @property
+    def worker(self) -> Program:
+        [worker] = self.workers
+        return worker
+
+    @property
+    def programs(self) -> list[Program]:
+        return [*self.workers, *([self.web] if self.web else []), self.broker]
+
+    def __enter__(self) -> Self:
+        try:
+            self._create_database()
+            self.manage("migrate", "--verbosity", "0")
+            if self.web:
+                self.manage("collectstatic", "--no-input", "--verbosity", "0")
+            for program in reversed(self.programs):
+                program.start()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def manage(self, *arguments: str) -> str:
+        """Run a command of manage.py in it and return what it printed; fail when the command does."""
+        return self._run([sys.executable, "manage.py", *arguments])
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function of a module in a new process of the stack. Arguments and result go through JSON."""
+        result: T = self.call_by_name(f"{function.__module__}:{function.__qualname__}", *args, **kwargs)
+        return result
+
+    def call_by_name(self, place: str, *args: Any, **kwargs: Any) -> Any:
+        """Do the same with `module:function`, for callers that cannot import the models."""
+        printed = self._run([sys.executable, "-m", "tests.stack", place, json.dumps(args), json.dumps(kwargs)])
+        return json.loads(printed.rpartition("\n")[2])
+
+    def logs(self) -> dict[str, str]:
+        """Return the end of each program's log."""
+        logs = {}
+        for program in self.programs:
+            if program.log.exists():
+                logs[program.log.name] = program.log.read_text(errors="replace")[-LOG_BYTES_SHOWN:]
+        return logs
+
+    def _environment(self, settings: dict[str, str]) -> dict[str, str]:
+        of_the_system = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL") if name in os.environ}
+        database = (
+            servers.sibling_database(self._postgres, self._database)
+            if self._postgres
+            else f"sqlite:///{self.folder / 'stack.sqlite3'}"
+        )
+        return {
+            **of_the_system,
+            "PYTHONUNBUFFERED": "1",
+            # What killed processes leave behind goes with the folder.
+            "TMPDIR": str(self.folder),
+            "ENV_FILE": os.devnull,
+            "DEBUG": "False",
+            "SECRET_KEY": uuid.uuid4().hex * 2,
+            "WEBHOOK_SECRET_KEYS": Fernet.generate_key().decode(),
+            "DATABASE_URL": database,
+            "REDIS_URL": f"unix://{self.folder / 'valkey.sock'}",
+            "ALLOWED_HOSTS": "127.0.0.1",
+            "STATIC_ROOT": str(self.folder / "static"),
+            "LOG_JSON": "False",
+            "NO_COLOR": "1",
+            # It speaks plain HTTP on loopback, with browsers and with receivers.
+            "SESSION_COOKIE_SECURE": "False",
+            "CSRF_COOKIE_SECURE": "False",
+            "WEBHOOK_REQUIRE_HTTPS": "False",
+            "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
+            **settings,
+        }
+
+    def _create_database(self) -> None:
+        if self._postgres:
+            with psycopg.connect(self._postgres, autocommit=True) as connection:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._database)))
+
+    def _drop_database(self) -> None:
+        if self._postgres:
+            with psycopg.connect(self._postgres, autocommit=True) as connection:
+                connection.execute(
+                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self._database))
+                )
+
+    def _run(self, command: list[str]) -> str:
+        done = subprocess.run(
+            command, cwd=servers.PROJECT, env=self.env, capture_output=True, text=True, timeout=COMMAND_SECONDS
+        )
+        assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout.rstrip("\n")
+
+    def _start_web(self) -> subprocess.Popen[bytes]:
+        # Listening before the web does, so that no other process takes the port.
+        if self._web_socket is None:
+            self._web_socket = socket.create_server(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{self._web_socket.getsockname()[1]}"
+        listening = self._web_socket.fileno()
+        log = self.folder / "web.log"
+        process = servers.start(
+            [
+                *(PROGRAMS / "gunicorn", "winkhooks.wsgi", "--bind", f"fd://{listening}", "--workers", "1"),
+                *("--threads", "4", "--no-control-socket"),
+            ],
+            log=log,
+            env=self.env,
+            pass_fds=[listening],
+            ends_by=signal.SIGTERM,
+        )
+        with _killed_unless_ready(process):
+            servers.wait_until(self._answers, "The web", process, log)
+        return process
+
+    def _answers(self) -> bool:
+        try:
+            urllib.request.urlopen(f"{self.url}/sign-in/", timeout=5).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code < 500
+        except OSError:
+            return False
+        return True
+
+    def _worker(self, number: int) -> Program:
+        log = self.folder / f"worker-{number}.log"
+        beat = ("--beat", "--schedule", self.folder / "beat-schedule") if number == 1 else ()
+        command = [
+            *(PROGRAMS / "celery", "--app", "winkhooks", "worker", "--concurrency", "2", "--loglevel", "INFO"),
+            *("--hostname", f"worker-{number}@%h", "--without-gossip", "--without-mingle", *beat),
+        ]
+
+        def start() -> subprocess.Popen[bytes]:
+            seen = log.stat().st_size if log.exists() else 0
+            process = servers.start(command, log=log, env=self.env)
+            with _killed_unless_ready(process):
+                servers.wait_until(lambda: b" ready." in log.read_bytes()[seen:], "The worker", process, log)
+            return process
+
+        return Program(start, log)
+
+    def _end(self) -> None:
+        for program in self.programs:
+            program.stop()
+        if self._web_socket is not None:
+            self._web_socket.close()
+        self._drop_database()
+
+
+@contextlib.contextmanager
+def _killed_unless_ready(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        servers.kill(process)
+        raise
+
+
+def _call() -> None:
+    """Call the function that the command line names, and print its result as the last line."""
+    import django
+
+    place, args, kwargs = sys.argv[1:]
+    module, _, name = place.partition(":")
+    django.setup()
+    result = getattr(importlib.import_module(module), name)(*json.loads(args), **json.loads(kwargs))
+    sys.stdout.write(f"\n{json.dumps(result)}\n")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "winkhooks.settings")
+    _call()
