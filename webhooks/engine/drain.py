@@ -36,15 +36,23 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 
 
-def drain() -> int:
-    """Deliver what is due until nothing is, or for a minute; return how many attempts were recorded."""
-    return Drain().run()
+def never() -> bool:
+    return False
+
+
+def drain(should_stop: Callable[[], bool] = never) -> int:
+    """Deliver what is due until nothing is, or for a minute; return how many attempts were recorded.
+
+    Once `should_stop` says so, what is in flight comes to its end and what was only claimed is given back.
+    """
+    return Drain(should_stop).run()
 
 
 class Drain:
     """One run of the loop in one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, should_stop: Callable[[], bool] = never) -> None:
+        self._should_stop = should_stop
         self._transport: Transport[tuple[Claim, Request]] = Transport(settings.WEBHOOK_IN_FLIGHT)
         self._cap = settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK
         self._lease_needed = timedelta(seconds=settings.WEBHOOK_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS)
@@ -67,6 +75,8 @@ class Drain:
     def run(self) -> int:
         try:
             while True:
+                if self._should_stop():
+                    self._give_back()
                 self._with_database(self._take_work)
                 self._send()
                 self._receive()
@@ -74,8 +84,8 @@ class Drain:
                 if self._is_done():
                     break
         finally:
-            release([claimed for queue in self._waiting.values() for claimed in queue])
             self._transport.close()
+            self._with_database(self._release_waiting)
         if self._more_is_due:
             wake.ring()
         return self._recorded
@@ -158,6 +168,17 @@ class Drain:
         request = make_request(claimed, webhook.url, webhook.valid_secrets(now), int(now.timestamp()))
         self._transport.start(request, (claimed, request))
         self._under_way[webhook_id] += 1
+
+    def _give_back(self) -> None:
+        """Take no more work from now on, and let others have what waits here."""
+        self._stop_at = min(self._stop_at, time.monotonic())
+        if self._waiting:
+            self._with_database(self._release_waiting)
+
+    def _release_waiting(self) -> None:
+        release([claimed for queue in self._waiting.values() for claimed in queue])
+        self._waiting = {}
+        self._waiting_count = 0
 
     # Answers
 

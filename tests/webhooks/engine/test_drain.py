@@ -318,3 +318,17 @@ def test_a_secret_that_cannot_be_decrypted_stops_no_other_webhook(
     assert listening_webhook.deliveries.get().status == "SUCCEEDED"
     waiting = unreadable.deliveries.get()
     assert (waiting.status, waiting.attempt_count) == ("PENDING", 0)
+
+
+def test_once_told_to_stop_it_finishes_what_is_in_flight_and_gives_back_the_rest(
+    account: Account, settings: Settings
+) -> None:
+    settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK = 3
+    with Receiver(status(204, delay=0.2)) as receiver:
+        make_webhook(account, receiver.url)
+        announce(account, count=6)
+        assert drain(should_stop=lambda: bool(receiver.requests)) == 3
+    assert len(receiver.requests) == 3
+    given_back = Delivery.objects.filter(status="PENDING")
+    assert given_back.count() == 3
+    assert not given_back.exclude(leased_until=None).exists()
