@@ -1,0 +1,41 @@
+"""What holds for every template and every file that a browser loads."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+TEMPLATES = sorted((PROJECT / "templates").rglob("*.html"))
+INLINE = {
+    "a style attribute": re.compile(r"<[^>]*\sstyle\s*=", re.IGNORECASE),
+    "a style element": re.compile(r"<style\b", re.IGNORECASE),
+    "an event handler": re.compile(r"<[^>]*\son[a-z]+\s*=", re.IGNORECASE),
+    "a script without an address": re.compile(r"<script\b(?![^>]*\ssrc=)", re.IGNORECASE),
+    "an address that is a script": re.compile(r"javascript:", re.IGNORECASE),
+}
+
+
+@pytest.mark.parametrize("what", INLINE)
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_nothing_is_inline(template: Path, what: str) -> None:
+    assert not INLINE[what].search(template.read_text()), f"{template} has {what}"
+
+
+@pytest.mark.parametrize(
+    "what, markup",
+    [
+        ("a style attribute", '<p class="a" style="color: red">'),
+        ("a style element", "<style>p {}</style>"),
+        ("an event handler", '<a href="/" onclick="go()">'),
+        ("a script without an address", '<script type="module">go()</script>'),
+        ("an address that is a script", '<a href="javascript:go()">'),
+    ],
+)
+def test_what_is_inline_is_noticed(what: str, markup: str) -> None:
+    assert INLINE[what].search(markup)
+
+
+def test_vendored_files_are_as_they_came() -> None:
+    subprocess.run([PROJECT / "scripts/vendor", "--check"], check=True, timeout=30)
