@@ -69,7 +69,7 @@ def test_the_tabs_are_named_and_this_one_is_marked(account: Account, owner: User
 def test_it_speaks_finnish(account: Account, owner: User) -> None:
     page = client_of(owner).get(url(account), headers={"accept-language": "fi"}).content.decode()
 
-    for label in ("Hallitse tiliä", "Yleiskatsaus", "Hallinnoijat", "Webhookit", "Käytössä", "Poissa käytöstä"):
+    for label in ("Hallitse tiliä", "Yleiskatsaus", "Hallinnoijat", "Webhookit", "Käytössä", "Pois käytöstä"):
         assert label in page
 
 
