@@ -35,8 +35,6 @@ class SignInForm(AuthenticationForm):
 
 
 class AccountForm(AccountModelForm):
-    """A new account; whoever creates it becomes its owner."""
-
     class Meta:
         model = Account
         fields = ["name"]
@@ -44,12 +42,8 @@ class AccountForm(AccountModelForm):
         labels = {"name": _("Name")}
         help_texts = {"name": _("What you and the other members see, for example the name of your hotel.")}
 
-    def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
-        self.owner = owner
-
-    def save(self, commit: bool = True) -> Account:
+    def save_owned_by(self, owner: User) -> Account:
         with transaction.atomic():
-            account = super().save(commit)
-            Membership.objects.create(account=account, user=self.owner, role=Role.OWNER)
+            account: Account = self.save()
+            Membership.objects.create(account=account, user=owner, role=Role.OWNER)
         return account

@@ -6,7 +6,11 @@ from django.utils import translation
 
 
 class UserLanguageMiddleware:
-    """Use the language that a signed-in user chose, over what the browser asks for."""
+    """Use the language that a signed-in user chose, over what the browser asks for.
+
+    It needs the user on every request, which costs nothing without a session cookie. With one, the pages and the log of
+    requests need the user anyway.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -6,11 +6,12 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView, LogoutView
 from django.db.models import Case, Count, IntegerField, Q, When
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, render, resolve_url
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.i18n import set_language
 
 from accounts.access import SignedInRequest, get_membership
 from accounts.forms import AccountForm, SignInForm
@@ -25,10 +26,10 @@ class SignInView(LoginView):
     authentication_form = SignInForm
     redirect_authenticated_user = True
 
-    def get_redirect_url(self) -> str:
+    def get_redirect_url(self) -> str:  # type: ignore[override]  # the stubs are of a later Django
         """Return the page that was asked for, if it is safe and not this one, which would lead to itself for ever."""
         url = super().get_redirect_url()
-        return "" if url.partition("?")[0] == self.request.path else url
+        return "" if url == self.request.path else url
 
 
 class SignOutView(LogoutView):
@@ -39,28 +40,16 @@ class SignOutView(LogoutView):
 
 
 @require_POST
-def language_set(request: HttpRequest) -> HttpResponse:
+def language_set(request: HttpRequest) -> HttpResponseBase:
     """Remember the language in a cookie, and for whoever is signed in; go back to where the change was made."""
-    target = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
-        target = resolve_url("accounts:home")
-    response = HttpResponseRedirect(target)
-    language = request.POST.get("language", "")
-    if language in dict(settings.LANGUAGES):
-        response.set_cookie(
-            settings.LANGUAGE_COOKIE_NAME,
-            language,
-            max_age=settings.LANGUAGE_COOKIE_AGE,
-            secure=settings.SESSION_COOKIE_SECURE,
-            httponly=True,
-            samesite="Lax",
-        )
-        if request.user.is_authenticated:
-            User.objects.filter(pk=request.user.pk).update(language=language)
-    return response
+    language = request.POST.get("language")
+    if request.user.is_authenticated and language in dict(settings.LANGUAGES):
+        User.objects.filter(pk=request.user.pk).update(language=language)
+    return set_language(request)
 
 
 @login_required
+@require_safe
 def account_list(request: SignedInRequest) -> HttpResponse:
     memberships = (
         Membership.objects.filter(user=request.user)
@@ -72,16 +61,18 @@ def account_list(request: SignedInRequest) -> HttpResponse:
 
 
 @login_required
+@require_http_methods(["GET", "HEAD", "POST"])
 def account_create(request: SignedInRequest) -> HttpResponse:
-    form = AccountForm(request.POST or None, owner=request.user)
+    form = AccountForm(request.POST if request.method == "POST" else None, label_suffix="")
     if form.is_valid():
-        account = form.save()
+        account = form.save_owned_by(request.user)
         messages.success(request, _("The account “%(account)s” is ready.") % {"account": account})
         return redirect("accounts:account_overview", account_id=account.pk)
     return render(request, "accounts/account_create.html", {"form": form})
 
 
 @login_required
+@require_safe
 def account_overview(request: SignedInRequest, account_id: UUID) -> HttpResponse:
     membership = get_membership(request.user, account_id)
     counts = membership.account.webhooks.present().aggregate(
@@ -92,12 +83,14 @@ def account_overview(request: SignedInRequest, account_id: UUID) -> HttpResponse
 
 
 @login_required
+@require_safe
 def account_managers(request: SignedInRequest, account_id: UUID) -> HttpResponse:
     membership = get_membership(request.user, account_id)
+    members = membership.account.memberships.select_related("user").order_by(BY_ROLE, "user__name", "user__email")
     context = {
         "account": membership.account,
         "membership": membership,
         "active_tab": "managers",
-        "memberships": membership.account.memberships.select_related("user").order_by(BY_ROLE, "user__name", "user__email"),
+        "memberships": members,
     }
     return render(request, "accounts/account_managers.html", context)
