@@ -51,7 +51,9 @@ class Drain:
         self._targets: dict[UUID, Webhook] = {}
         self._waiting: dict[UUID, deque[Claim]] = {}
         self._waiting_count = 0
-        self._in_flight: Counter[UUID] = Counter()
+        # By webhook, what is in flight or answered and not recorded yet: what would be sent again if the process died.
+        self._under_way: Counter[UUID] = Counter()
+        self._held_back = False
         self._results: list[Result] = []
         self._oldest_result_at = 0.0
         self._recorded = 0
@@ -92,7 +94,7 @@ class Drain:
 
     def _claim(self) -> list[Claim]:
         """Claim twice what may be in flight, so that a slot which falls free finds its next delivery here."""
-        taken = Counter(self._in_flight)
+        taken = Counter(self._under_way)
         taken.update({webhook_id: len(queue) for webhook_id, queue in self._waiting.items()})
         limit = 2 * settings.WEBHOOK_IN_FLIGHT - self._waiting_count - self._transport.in_flight
         claims = claim(taken, 2 * self._cap, limit, self._cursor)
@@ -137,9 +139,10 @@ class Drain:
             for webhook_id in list(self._waiting):
                 if not self._transport.free:
                     break
-                if self._in_flight[webhook_id] < self._cap:
+                if self._under_way[webhook_id] < self._cap:
                     self._send_next(webhook_id)
                     progress = True
+        self._held_back = bool(self._waiting_count and self._transport.free)
 
     def _send_next(self, webhook_id: UUID) -> None:
         queue = self._waiting[webhook_id]
@@ -154,7 +157,7 @@ class Drain:
         webhook = self._targets[webhook_id]
         request = make_request(claimed, webhook.url, webhook.valid_secrets(now), int(now.timestamp()))
         self._transport.start(request, (claimed, request))
-        self._in_flight[webhook_id] += 1
+        self._under_way[webhook_id] += 1
 
     # Answers
 
@@ -162,7 +165,6 @@ class Drain:
         if not self._transport.in_flight and time.monotonic() < self._paused_until:
             time.sleep(POLL_SECONDS)
         for (claimed, request), answer in self._transport.finished(POLL_SECONDS):
-            self._in_flight[claimed.webhook_id] -= 1
             # The jitter keeps retries apart; nobody gains by guessing it.
             outcome = judge(answer, claimed.tries, timezone.now(), random.random())  # noqa: S311
             if not self._results:
@@ -173,8 +175,10 @@ class Drain:
         if not self._results:
             return
         waited = time.monotonic() - self._oldest_result_at
-        if len(self._results) >= RECORD_BATCH or waited >= POLL_SECONDS or not self._transport.in_flight:
+        pressing = self._held_back or not self._transport.in_flight
+        if pressing or len(self._results) >= RECORD_BATCH or waited >= POLL_SECONDS:
             self._recorded += record(self._results)
+            self._under_way.subtract(result.claim.webhook_id for result in self._results)
             self._results = []
 
     def _is_done(self) -> bool:
