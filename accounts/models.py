@@ -22,7 +22,8 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email__iexact=username)
+        # In the form of the unique index, which an iexact would not use.
+        return self.alias(lower_email=Lower("email")).get(lower_email=(username or "").lower())
 
 
 class User(AbstractBaseUser, PermissionsMixin):

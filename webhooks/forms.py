@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from itertools import groupby
 from operator import attrgetter
@@ -28,11 +29,19 @@ class EventChooser(forms.CheckboxSelectMultiple):
             {"name": group, "options": options, "chosen": sum(option["selected"] for option in options)}
             for group, options, _index in context["widget"]["optgroups"]
         ]
-        # The script puts the number in; which of the two it takes is the same in all languages of the portal.
-        context["widget"]["count_texts"] = {
-            "none": gettext("None chosen: the webhook gets all events."),
-            "one": ngettext("%(count)s event chosen.", "%(count)s events chosen.", 1),
-            "other": ngettext("%(count)s event chosen.", "%(count)s events chosen.", 2),
+        # For zero, one and more: the script puts the number in. The languages of the portal have no other plurals.
+        context["widget"]["texts"] = {
+            "chosen": json.dumps(
+                [gettext("No event chosen.")]
+                + [ngettext("%(count)s event chosen.", "%(count)s events chosen.", count) for count in (1, 2)]
+            ),
+            "found": json.dumps(
+                [gettext("No event fits the search.")]
+                + [
+                    ngettext("%(count)s event fits the search.", "%(count)s events fit the search.", count)
+                    for count in (1, 2)
+                ]
+            ),
         }
         return context
 

@@ -1,5 +1,9 @@
 /* Adds to the groups of checkboxes: a search, a checkbox for each whole group, and how many are chosen. */
 
+function counted(texts, number) {
+  return texts[Math.min(number, 2)].replace("%(count)s", number);
+}
+
 function enhance(chooser) {
   const groups = [...chooser.querySelectorAll("[data-group]")].map((element) => ({
     element,
@@ -15,7 +19,9 @@ function enhance(chooser) {
   }));
   const search = chooser.querySelector("[data-search]");
   const total = chooser.querySelector("[data-count]");
-  const empty = chooser.querySelector("[data-empty]");
+  const result = chooser.querySelector("p[data-found]");
+  const chosenTexts = JSON.parse(chooser.dataset.chosen);
+  const foundTexts = JSON.parse(chooser.dataset.found);
   let openBeforeSearch = null;
 
   function count() {
@@ -27,8 +33,7 @@ function enhance(chooser) {
       group.whole.indeterminate = inGroup > 0 && inGroup < group.options.length;
       chosen += inGroup;
     }
-    const text = { 0: chooser.dataset.none, 1: chooser.dataset.one }[chosen] ?? chooser.dataset.other;
-    total.textContent = text.replace("%(count)s", chosen);
+    total.textContent = counted(chosenTexts, chosen);
   }
 
   function find() {
@@ -57,7 +62,7 @@ function enhance(chooser) {
     if (!words.length) {
       openBeforeSearch = null;
     }
-    empty.textContent = found ? "" : empty.dataset.text;
+    result.textContent = words.length ? counted(foundTexts, found) : "";
   }
 
   for (const group of groups) {

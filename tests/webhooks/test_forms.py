@@ -182,7 +182,7 @@ def test_a_url_that_stays_is_not_checked_again(owner: User, webhook: Webhook) ->
 
 def test_an_event_that_is_no_longer_delivered_stays_chosen(owner: User, webhook: Webhook) -> None:
     EventType.objects.filter(key="booking.created").update(delivered=False)
-    webhook.event_types.set(["booking.created"])
+    webhook.event_types.set(EventType.objects.filter(key="booking.created"))
     form = update_form(owner, webhook)
     assert form.is_valid()
     assert keys(form) == ["booking.created"]

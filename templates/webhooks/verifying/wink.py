@@ -4,11 +4,12 @@ import time
 
 
 def verify(secret: str, headers: dict[str, str], body: bytes) -> bool:
-    """Say whether the request comes from Wink. `body`: the raw bytes, before any parsing."""
+    """Say whether a request comes from Wink; body: its raw bytes, not parsed."""
     parts = [part.split("=", 1) for part in headers["Wink-Signature"].split(",")]
     timestamp = next(value for name, value in parts if name == "t")
     if abs(time.time() - int(timestamp)) > 300:
         return False
     signed = timestamp.encode() + b"." + body
     expected = hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
-    return any(name == "v1" and hmac.compare_digest(value, expected) for name, value in parts)
+    signatures = [value for name, value in parts if name == "v1"]
+    return any(hmac.compare_digest(one, expected) for one in signatures)

@@ -2,15 +2,15 @@
 
 import re
 
-from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 
 INLINE = re.compile(r"<script(?![^>]*\ssrc=)|<style|\sstyle\s*=|\son[a-z]+\s*=|javascript:", re.IGNORECASE)
 
 
-def text_of(response: HttpResponse) -> str:
-    return response.content.decode()
+def text_of(response: HttpResponseBase) -> str:
+    return response.getvalue().decode()
 
 
-def assert_no_inline_code(response: HttpResponse) -> None:
+def assert_no_inline_code(response: HttpResponseBase) -> None:
     """Check that a strict Content-Security-Policy breaks nothing of the page."""
     assert not INLINE.findall(text_of(response))

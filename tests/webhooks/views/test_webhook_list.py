@@ -80,7 +80,7 @@ def test_it_says_why_the_engine_disabled_a_webhook(owner: User, webhook: Webhook
 
 def test_it_names_few_events_and_folds_many(owner: User, webhook: Webhook, list_url: str) -> None:
     client = client_of(owner)
-    webhook.event_types.set(["booking.created"])
+    webhook.event_types.set(EventType.objects.filter(key="booking.created"))
     page = text_of(client.get(list_url))
     assert "<code>booking.created</code>" in page
     assert "<summary>" not in page

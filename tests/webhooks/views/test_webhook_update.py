@@ -8,7 +8,7 @@ from django.urls import reverse
 from accounts.models import Account, Role, User
 from tests.conftest import client_of
 from tests.webhooks.views.pages import assert_no_inline_code, text_of
-from webhooks.models import Delivery, Event, Webhook
+from webhooks.models import Delivery, Event, EventType, Webhook
 
 
 def posted(webhook: Webhook, **changes: Any) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def test_a_removed_webhook_is_not_there(owner: User, webhook: Webhook, update_ur
 
 
 def test_it_shows_what_is_saved(owner: User, webhook: Webhook, update_url: str) -> None:
-    webhook.event_types.set(["booking.created"])
+    webhook.event_types.set(EventType.objects.filter(key="booking.created"))
     page = text_of(client_of(owner).get(update_url))
     assert 'value="Wink Stalker"' in page
     assert f'value="{webhook.url}"' in page
@@ -163,7 +163,7 @@ class TestTwoPeopleSavingTheSameWebhook:
     def test_a_field_that_does_not_differ_shows_nothing_newer(
         self, owner: User, webhook: Webhook, update_url: str
     ) -> None:
-        webhook.event_types.set(["booking.created"])
+        webhook.event_types.set(EventType.objects.filter(key="booking.created"))
         Webhook.objects.update(version=2)
         page = text_of(client_of(owner).post(update_url, posted(webhook, name="Mine")))
         assert page.count("Saved now:") == 1
