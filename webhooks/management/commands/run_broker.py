@@ -28,7 +28,8 @@ def socket_path(redis_url: str) -> Path:
     """Return the path of the unix socket in `redis_url`; raise CommandError where it cannot be one."""
     parts = urlsplit(redis_url)
     path = unquote(parts.path)
-    if parts.scheme != "unix" or not path.startswith("/"):
+    # In unix://var/valkey.sock, `var` would be a host and the path another one than was meant.
+    if parts.scheme != "unix" or parts.netloc or not path.startswith("/"):
         raise CommandError("The embedded broker listens on a unix socket only: REDIS_URL must begin with unix:///.")
     if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
         raise CommandError(
