@@ -27,5 +27,5 @@ USER winkhooks
 EXPOSE 8000
 # The file system may be read-only but for /app/var and /tmp. TLS ends in front of it: FORWARDED_ALLOW_IPS names the
 # addresses whose X-Forwarded-Proto is believed.
-CMD ["gunicorn", "winkhooks.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "4", \
+CMD ["gunicorn", "winkhooks.wsgi", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "4", "--preload", \
      "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]

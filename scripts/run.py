@@ -56,10 +56,10 @@ def run() -> None:
     port = port_from("PORT") or DEFAULT_PORT
     demand_free(port, "PORT")
     say("Preparing the database and the static files ...")
-    prepare_database()
-    collect_static()
     broker = start_broker()
     try:
+        prepare_database()
+        collect_static()
         receiver_port = prepare_demo()
         os.environ["PORT"] = str(port)
         names = ["web", "worker"]
@@ -125,8 +125,6 @@ def collect_static() -> None:
 
 def prepare_demo() -> int | None:
     """Seed the demo; return the port of its receiver, or None where .env is not the demo's."""
-    from django.core.management import call_command
-
     from webhooks.management.commands import seed_demo
 
     if "DEMO_PASSWORD" not in os.environ:
@@ -140,8 +138,7 @@ def prepare_demo() -> int | None:
             f"The demo's webhooks call port {seeded_port}, but its receiver will listen on {port}: "
             "change their URLs, or leave RECEIVER_PORT out."
         )
-    with open(os.devnull, "w") as nowhere:
-        call_command("seed_demo", receiver_port=port, stdout=nowhere)
+    seed_demo.seed_once(seed_demo.required_variable("DEMO_PASSWORD"), seed_demo.required_variable("DEMO_SECRET"), port)
     return port
 
 
@@ -160,9 +157,7 @@ def start_broker() -> subprocess.Popen[bytes] | None:
     log.parent.mkdir(exist_ok=True)
     with log.open("wb") as output:
         # In a session of its own, so that Ctrl-C does not reach it: the worker needs it until it has ended.
-        broker = subprocess.Popen(
-            [sys.executable, "manage.py", "run_broker"], stdout=output, stderr=output, start_new_session=True
-        )
+        broker = subprocess.Popen(run_broker.server_command(path), stdout=output, stderr=output, start_new_session=True)
     deadline = time.monotonic() + START_SECONDS
     while not run_broker.is_answered(path):
         if broker.poll() is not None or time.monotonic() > deadline:

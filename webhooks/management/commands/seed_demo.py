@@ -34,9 +34,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         password = required_variable("DEMO_PASSWORD")
         secret = required_variable("DEMO_SECRET")
-        with transaction.atomic():
-            if not is_seeded():
-                seed(password, secret, options["receiver_port"])
+        seed_once(password, secret, options["receiver_port"])
         for line in sign_ins(password):
             self.stdout.write(line)
 
@@ -48,8 +46,11 @@ def required_variable(name: str) -> str:
     return value
 
 
-def is_seeded() -> bool:
-    return Account.objects.filter(pk=COOL_ACCOUNT_ID).exists()
+def seed_once(password: str, secret: str, port: int) -> None:
+    """Make the demo, all of it or nothing, unless it has been made."""
+    with transaction.atomic():
+        if not Account.objects.filter(pk=COOL_ACCOUNT_ID).exists():
+            seed(password, secret, port)
 
 
 def receiver_port() -> int | None:

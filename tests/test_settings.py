@@ -1,0 +1,182 @@
+import ast
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+
+
+def variables_of_the_settings() -> set[str]:
+    """Return the names that settings.py hands to django-environ or to a function of its own."""
+    tree = ast.parse((BASE_DIR / "winkhooks/settings.py").read_text())
+    own = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    names = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
+            continue
+        function = ast.unparse(node.func)
+        if function.startswith("env.") or function in own:
+            names.add(str(node.args[0].value))
+    # It names the file that holds the others.
+    return names - {"ENV_FILE"}
+
+
+def variables_of(text: str) -> list[str]:
+    return re.findall(r"^(?:# )?([A-Z_]+)=", text, flags=re.MULTILINE)
+
+
+def env_example() -> str:
+    return (BASE_DIR / ".env.example").read_text()
+
+
+def load_settings(*, debug: str = "False", **variables: str) -> subprocess.CompletedProcess[str]:
+    complete = {"SECRET_KEY": "a-secret-key", "WEBHOOK_SECRET_KEYS": KEY, "ENV_FILE": os.devnull, "DEBUG": debug}
+    environment = {"PATH": os.environ["PATH"]} | complete | variables
+    return subprocess.run(
+        [sys.executable, "-c", "import winkhooks.settings"],
+        cwd=BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_example_names_the_variables_of_the_settings() -> None:
+    assert sorted(variables_of(env_example())) == sorted(variables_of_the_settings())
+    assert "WEBHOOK_SECRET_KEYS" in variables_of_the_settings()
+    assert "DATABASE_URL" in variables_of_the_settings()
+
+
+def test_each_variable_of_the_example_has_a_comment() -> None:
+    for block in env_example().strip().split("\n\n"):
+        assert block.startswith("# "), block
+
+
+def test_the_example_works_once_its_keys_are_filled_in(tmp_path: Path) -> None:
+    example = re.sub(r"^SECRET_KEY=$", "SECRET_KEY=x", env_example(), flags=re.MULTILINE)
+    example = re.sub(r"^WEBHOOK_SECRET_KEYS=$", f"WEBHOOK_SECRET_KEYS={KEY}", example, flags=re.MULTILINE)
+    file = tmp_path / ".env"
+    file.write_text(example)
+
+    environment = {"PATH": os.environ["PATH"], "ENV_FILE": str(file)}
+    loaded = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from winkhooks.settings import *;"
+            "print(DEBUG, SESSION_COOKIE_SECURE, CSRF_COOKIE_SECURE, WEBHOOK_REQUIRE_HTTPS, WEBHOOK_ALLOWED_NETWORKS)",
+        ],
+        cwd=BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (loaded.stderr, loaded.stdout) == ("", "False True True True []\n")
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("DEBUG", "ture"),
+        ("SECRET_KEY", ""),
+        ("SESSION_COOKIE_SECURE", "2"),
+        ("CSRF_COOKIE_SECURE", "maybe"),
+        ("DATABASE_URL", "mysql://localhost/winkhooks"),
+        ("DATABASE_URL", "winkhooks.sqlite3"),
+        ("REDIS_URL", "localhost:6379"),
+        ("TIME_ZONE", "Europe/Mikkeli"),
+        ("WEBHOOK_SECRET_KEYS", ""),
+        ("WEBHOOK_SECRET_KEYS", "short"),
+        ("WEBHOOK_SECRET_KEYS", f"{KEY},"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.1/8"),
+        ("WEBHOOK_REQUIRE_HTTPS", "https"),
+        ("WEBHOOK_TIMEOUT_SECONDS", "0"),
+        ("WEBHOOK_TIMEOUT_SECONDS", "10s"),
+        ("WEBHOOK_LEASE_SECONDS", "-1"),
+        ("WEBHOOK_LEASE_SECONDS", "inf"),
+        ("WEBHOOK_IN_FLIGHT", "0.5"),
+        ("WEBHOOK_IN_FLIGHT_PER_WEBHOOK", "ten"),
+        ("WEBHOOK_KEEP_DAYS", "nan"),
+        ("LOG_LEVEL", "LOUD"),
+        ("LOG_JSON", "json"),
+    ],
+)
+def test_a_wrong_value_stops_the_start_with_a_sentence(name: str, value: str) -> None:
+    variables = {name: value} if name != "DEBUG" else {}
+
+    loaded = load_settings(debug=value if name == "DEBUG" else "False", **variables)
+
+    assert loaded.returncode == 1
+    last_line = loaded.stderr.strip().splitlines()[-1]
+    assert last_line.startswith("django.core.exceptions.ImproperlyConfigured: ")
+    assert re.search(rf"\b{name}\b", last_line)
+    assert last_line.endswith(".")
+
+
+def test_a_wrong_kept_time_of_connections_stops_the_start() -> None:
+    loaded = load_settings(DATABASE_URL="postgresql://localhost/winkhooks", CONN_MAX_AGE="long")
+
+    assert "CONN_MAX_AGE must be a number, not 'long'." in loaded.stderr
+
+
+def test_an_empty_value_means_the_default() -> None:
+    loaded = load_settings(
+        **dict.fromkeys(
+            [
+                *("ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "SESSION_COOKIE_SECURE", "DATABASE_URL", "REDIS_URL"),
+                *("TIME_ZONE", "WEBHOOK_ALLOWED_NETWORKS", "WEBHOOK_TIMEOUT_SECONDS", "WEBHOOK_IN_FLIGHT", "LOG_LEVEL"),
+            ],
+            "",
+        )
+    )
+
+    assert (loaded.stderr, loaded.returncode) == ("", 0)
+
+
+# The demo's
+
+
+def make_env() -> str:
+    spec = importlib.util.spec_from_file_location("make_env", BASE_DIR / "scripts/make_env.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return str(module.make_env(env_example()))
+
+
+def values_of(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^([A-Z_]+)=(.*)$", text, flags=re.MULTILINE))
+
+
+def test_the_demo_gets_keys_of_its_own() -> None:
+    first, second = values_of(make_env()), values_of(make_env())
+
+    for name in ("SECRET_KEY", "WEBHOOK_SECRET_KEYS", "DEMO_PASSWORD", "DEMO_SECRET"):
+        assert first[name] != second[name]
+
+
+def test_the_demo_may_call_this_machine_and_no_other() -> None:
+    values = values_of(make_env())
+
+    assert values["WEBHOOK_ALLOWED_NETWORKS"] == "127.0.0.0/8,::1/128"
+    assert values["DEBUG"] == "False"
+    assert "DATABASE_URL" not in values
+    assert "REDIS_URL" not in values
+
+
+def test_the_demo_documents_every_variable() -> None:
+    assert set(variables_of(make_env())) == variables_of_the_settings() | {"DEMO_PASSWORD", "DEMO_SECRET"}
+
+
+def test_the_demos_settings_are_accepted() -> None:
+    loaded = load_settings(**values_of(make_env()))
+
+    assert (loaded.stderr, loaded.returncode) == ("", 0)
