@@ -1,5 +1,6 @@
 """Writing down what came of a batch: attempts, the states they lead to and the webhooks' health, in one transaction."""
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from webhooks.engine.outcome import Outcome
 from webhooks.engine.transport import Answer, Request
 from webhooks.models import Attempt, Delivery, Webhook
 from webhooks.models.delivery import DeliveryQuerySet
+from winkhooks.uuid7 import uuid7
 
 # A lease that is another one by now means that a worker who holds that one will write the state. A delivery without a
 # next attempt was cancelled while its request was under way: it stays so, unless the receiver took it after all.
@@ -38,6 +40,14 @@ RETURNING delivery.id
 """
 
 
+COPY_ATTEMPTS = """
+COPY webhooks_attempt (
+    id, delivery_id, number, started_at, duration_ms, http_status, error, error_text, remote_address,
+    request_headers, response_headers, response_snippet
+) FROM STDIN
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """A request that came to its end."""
@@ -58,7 +68,7 @@ def record(results: list[Result]) -> int:
         health.note((result.claim.webhook_id, result.outcome.status == succeeded) for result in results)
         results = _without_retries_of_disabled(results)
         saved = _save_states(results)
-        Attempt.objects.bulk_create([_attempt(result) for result in results if result.claim.delivery_id in saved])
+        _save_attempts([result for result in results if result.claim.delivery_id in saved])
         for webhook_id in sorted({result.claim.webhook_id for result in results if result.outcome.webhook_is_gone}):
             Webhook(pk=webhook_id).disable(Webhook.DisabledReason.GONE)
     return len(saved)
@@ -135,6 +145,32 @@ def _facts(result: Result) -> dict[str, Any]:
         "url": result.request.url,
         "last_http_status": result.answer.http_status,
     }
+
+
+def _save_attempts(results: list[Result]) -> None:
+    if connection.vendor != "postgresql":
+        Attempt.objects.bulk_create([_attempt(result) for result in results])
+        return
+    # COPY costs a third of what an INSERT of the same rows through model instances costs.
+    with connection.cursor() as cursor, cursor.copy(COPY_ATTEMPTS) as copy:
+        for result in results:
+            answer = result.answer
+            copy.write_row(
+                (
+                    uuid7(),
+                    result.claim.delivery_id,
+                    result.claim.attempt_number,
+                    answer.started_at,
+                    answer.duration_ms,
+                    answer.http_status,
+                    answer.error,
+                    answer.error_text,
+                    answer.remote_address,
+                    json.dumps(result.request.headers),
+                    json.dumps(answer.headers),
+                    answer.snippet,
+                )
+            )
 
 
 def _attempt(result: Result) -> Attempt:
