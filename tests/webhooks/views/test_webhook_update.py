@@ -130,7 +130,7 @@ def test_bad_input_gets_the_form_again_with_what_was_typed(owner: User, webhook:
 
 
 class TestTwoPeopleSavingTheSameWebhook:
-    def conflict(self, owner: User, webhook: Webhook, url: str) -> Any:
+    def conflict(self, owner: User, webhook: Webhook, url: str, language: str = "en") -> Any:
         client = client_of(owner)
         opened = Webhook.objects.get()
         opened.change(
@@ -141,7 +141,8 @@ class TestTwoPeopleSavingTheSameWebhook:
             event_types=[],
             by=owner,
         )
-        return client.post(url, posted(webhook, name="Mine", url="https://my.system.com/mine"))
+        fields = posted(webhook, name="Mine", url="https://my.system.com/mine")
+        return client.post(url, fields, headers={"accept-language": language})
 
     def test_the_second_is_told_and_nothing_is_written(self, owner: User, webhook: Webhook, update_url: str) -> None:
         response = self.conflict(owner, webhook, update_url)
@@ -177,8 +178,7 @@ class TestTwoPeopleSavingTheSameWebhook:
         assert Webhook.objects.get().name == "Mine"
 
     def test_it_speaks_finnish(self, owner: User, webhook: Webhook, update_url: str) -> None:
-        User.objects.update(language="fi")
-        page = text_of(self.conflict(owner, webhook, update_url))
+        page = text_of(self.conflict(owner, webhook, update_url, "fi"))
         assert "Joku muutti tätä webhookia" in page
         assert "Nyt tallennettuna: Poissa käytöstä" in page
 
