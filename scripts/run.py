@@ -3,6 +3,7 @@
 It takes up where it stopped; Ctrl-C ends all of it.
 """
 
+import contextlib
 import hashlib
 import http.client
 import os
@@ -171,14 +172,23 @@ def supervise(names: list[str], port: int, broker: subprocess.Popen[bytes] | Non
     """Run processes of the Procfile until one of them ends or a signal comes; then end them all."""
     import honcho.manager
     from django.db import connections
+    from honcho.compat import ProcessManager
     from honcho.environ import parse_procfile
     from honcho.printer import Printer
+
+    class MainProcesses(ProcessManager):
+        """Tells only the first process of each group to end: that of the worker lets its pool finish what it sends."""
+
+        def terminate(self, pid: int) -> None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
     # The processes are forked from this one.
     connections.close_all()
     honcho.manager.KILL_WAIT = STOP_SECONDS
     procfile = parse_procfile((BASE_DIR / "Procfile").read_text())
     manager = honcho.manager.Manager(Printer(sys.stdout))
+    manager._procmgr = MainProcesses()
     for name in names:
         manager.add_process(name, f"exec {procfile.processes[name]}")
 
