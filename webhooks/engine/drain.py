@@ -4,7 +4,7 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -143,6 +143,7 @@ class Drain:
 
     def _send(self) -> None:
         """Fill the free slots, webhook by webhook in turn, up to each one's cap."""
+        now = timezone.now()
         progress = True
         while progress and self._transport.free:
             progress = False
@@ -150,17 +151,16 @@ class Drain:
                 if not self._transport.free:
                     break
                 if self._under_way[webhook_id] < self._cap:
-                    self._send_next(webhook_id)
+                    self._send_next(webhook_id, now)
                     progress = True
         self._held_back = bool(self._waiting_count and self._transport.free)
 
-    def _send_next(self, webhook_id: UUID) -> None:
+    def _send_next(self, webhook_id: UUID, now: datetime) -> None:
         queue = self._waiting[webhook_id]
         claimed = queue.popleft()
         self._waiting_count -= 1
         if not queue:
             del self._waiting[webhook_id]
-        now = timezone.now()
         if claimed.leased_until - now < self._lease_needed:
             release([claimed])
             return
