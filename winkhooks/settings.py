@@ -21,6 +21,8 @@ from django.utils.translation import gettext_lazy as _
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
+# Beat keeps its schedule there, whatever the database is.
+VAR_DIR.mkdir(exist_ok=True)
 
 env = environ.Env()
 env.read_env(env.path("ENV_FILE", default=str(BASE_DIR / ".env"))())
@@ -183,7 +185,6 @@ DATABASES = {
     )
 }
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    VAR_DIR.mkdir(exist_ok=True)
     DATABASES["default"]["OPTIONS"] = {
         # A transaction that reads and then writes would fail at once where another one wrote in between; taking the
         # write lock at its start makes it wait instead.
