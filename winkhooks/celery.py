@@ -1,6 +1,10 @@
 import os
+import sys
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_init
+from django.core.checks import run_checks
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "winkhooks.settings")
@@ -9,3 +13,11 @@ app = Celery("winkhooks")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add(DjangoStructLogInitStep)
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+def refuse_wrong_settings(**kwargs: Any) -> None:
+    """End a worker whose settings a system check calls an error; Celery runs the checks and goes on all the same."""
+    errors = [message for message in run_checks() if message.is_serious()]
+    if errors:
+        sys.exit("\n".join(str(message) for message in errors))
