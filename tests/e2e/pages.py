@@ -78,7 +78,7 @@ FINNISH = Labels(
     search_events="Etsi tapahtumia",
     copy_secret="Kopioi allekirjoitusavain",
     enabled="Käytössä",
-    disabled="Pois käytöstä",
+    disabled="Poissa käytöstä",
 )
 BOTH = [ENGLISH, FINNISH]
 

@@ -199,23 +199,6 @@ def test_the_flow_needs_no_script(stack: Stack, open_page: OpenPage, receiver: R
         expect(portal.card("Wink Watcher")).to_have_count(0)
 
 
-def test_cancel_removes_nothing(stack: Stack, open_page: OpenPage, receiver: Receiver) -> None:
-    email, _ = make_owner(stack)
-    with open_page(locale="en") as page:
-        portal = Portal(page, stack.url, ENGLISH)
-        portal.sign_in(email, PASSWORD)
-        portal.manage_account("Cool Account")
-        page.get_by_role("link", name=ENGLISH.create_new_webhook, exact=True).click()
-        fill_in(portal, receiver.url, with_script=True)
-        portal.save()
-        portal.choose_action("Wink Stalker", ENGLISH.remove)
-        page.get_by_role("dialog").get_by_role("button", name="Cancel", exact=True).click()
-
-        expect(page.get_by_role("dialog")).to_have_count(0)
-        page.reload()
-        expect(portal.card("Wink Stalker")).to_be_visible()
-
-
 def test_the_language_that_was_chosen_stays(stack: Stack, open_page: OpenPage) -> None:
     email, _ = make_owner(stack)
     with open_page(locale="en") as page:
