@@ -14,6 +14,7 @@ from webhooks.signals import event_occurred
 
 class Announced(TypedDict):
     event_ids: list[str]
+    committed_at: float
     seconds: float
 
 
@@ -40,14 +41,20 @@ def make_owner(email: str, password: str, account_names: list[str]) -> list[str]
 
 
 def announce(account_id: str, count: int = 1) -> Announced:
-    """Announce as a service does, in one transaction; `seconds` is how long it took until that was committed."""
+    """Announce as a service does, in one transaction; `seconds` is how long it took until that was committed.
+
+    `committed_at` is that moment of `time.monotonic`, which all processes of a machine share.
+    """
     account = Account.objects.get(pk=account_id)
     # A service that has run for a while has read the catalogue and is connected.
     events.resolve_type("booking.created")
     started = time.monotonic()
     with transaction.atomic():
         announced = [_send(account, number) for number in range(count)]
-    return Announced(event_ids=[str(event.pk) for event in announced], seconds=time.monotonic() - started)
+    committed_at = time.monotonic()
+    return Announced(
+        event_ids=[str(event.pk) for event in announced], committed_at=committed_at, seconds=committed_at - started
+    )
 
 
 def announce_and_roll_back(account_id: str) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.actions import make_owner
 from tests.stack import Stack
@@ -15,15 +15,6 @@ pytestmark = pytest.mark.e2e
 
 PASSWORD = "a-password-for-tests"
 HOOK_URL = "http://127.0.0.1:9/webhook/wink"
-CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_OPTIONS)
-        yield browser
-        browser.close()
 
 
 class Owner:
