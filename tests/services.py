@@ -40,6 +40,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     socket.getaddrinfo = _look_up_loopback_only
     if folder is None or session.config.option.collectonly:
         return
+    # As with Ctrl-C, what was started is ended and removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if "DATABASE_URL" in _missing:
         processes["postgres"] = servers.start_postgres(folder)
     if "REDIS_URL" in _missing:
