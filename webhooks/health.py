@@ -1,13 +1,18 @@
-"""How a webhook is doing: failing since when, how often in a row, and switched off where its receiver is gone."""
+"""How a webhook is doing: failing since when, how often in a row, and resting where it failed too often."""
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import Q
 from django.utils import timezone
 
 from webhooks.models import Webhook
+
+FAILURES_BEFORE_REST = 10
+FIRST_REST = timedelta(minutes=1)
+LONGEST_REST = timedelta(hours=1)
 
 
 def note(outcomes: Iterable[tuple[UUID, bool]]) -> None:
@@ -24,16 +29,36 @@ def note(outcomes: Iterable[tuple[UUID, bool]]) -> None:
             failures_in_a_row[webhook_id] = 0
         else:
             failures_in_a_row[webhook_id] += 1
+    now = timezone.now()
+    failing = [webhook_id for webhook_id, failures in failures_in_a_row.items() if failures]
+    in_trouble = Q(consecutive_failures__gt=0) | Q(failing_since__isnull=False) | Q(cooling_until__isnull=False)
     # In order of their ids, so that two workers with the same webhooks wait for each other instead of locking up.
-    failing = [webhook_id for webhook_id in sorted(failures_in_a_row) if failures_in_a_row[webhook_id]]
-    troubled = Webhook.objects.filter(
-        Q(pk__in=failing) | Q(pk__in=recovered) & (Q(consecutive_failures__gt=0) | Q(failing_since__isnull=False))
-    )
-    for webhook in troubled.select_for_update(no_key=True).order_by("pk").only("failing_since", "consecutive_failures"):
-        before = 0 if webhook.pk in recovered else webhook.consecutive_failures
-        webhook.consecutive_failures = before + failures_in_a_row[webhook.pk]
-        if not webhook.consecutive_failures:
-            webhook.failing_since = None
-        elif webhook.pk in recovered or webhook.failing_since is None:
-            webhook.failing_since = timezone.now()
-        webhook.save(update_fields=["consecutive_failures", "failing_since"])
+    troubled = Webhook.objects.filter(Q(pk__in=failing) | Q(pk__in=recovered) & in_trouble).order_by("pk")
+    for webhook in troubled.select_for_update(no_key=True).only(*HEALTH_FIELDS):
+        if webhook.pk in recovered:
+            _recover(webhook)
+        if failures_in_a_row[webhook.pk]:
+            _fail(webhook, failures_in_a_row[webhook.pk], now)
+        webhook.save(update_fields=HEALTH_FIELDS)
+
+
+HEALTH_FIELDS = ["consecutive_failures", "failing_since", "cooling_until", "cooling_seconds"]
+
+
+def _recover(webhook: Webhook) -> None:
+    webhook.consecutive_failures = 0
+    webhook.failing_since = None
+    webhook.cooling_until = None
+    webhook.cooling_seconds = 0
+
+
+def _fail(webhook: Webhook, failures: int, now: datetime) -> None:
+    webhook.consecutive_failures += failures
+    webhook.failing_since = webhook.failing_since or now
+    if webhook.consecutive_failures < FAILURES_BEFORE_REST:
+        return
+    # What was under way when the rest began fails within it, and does not make it longer. The probe, after it, does.
+    if webhook.cooling_until is None or webhook.cooling_until <= now:
+        rest = min(max(FIRST_REST, 2 * timedelta(seconds=webhook.cooling_seconds)), LONGEST_REST)
+        webhook.cooling_until = now + rest
+        webhook.cooling_seconds = int(rest.total_seconds())

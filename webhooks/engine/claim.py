@@ -1,10 +1,11 @@
 """Taking due deliveries, under a lease, so that no other worker sends them.
 
 A claim looks at each webhook that has unfinished deliveries and takes of each no more than it has room for. So the
-backlog of one webhook, however deep, hides no other one.
+backlog of one webhook, however deep, hides no other one. Webhooks to which not all may be sent that is due are asked
+one by one: see `ration`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -14,10 +15,11 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from webhooks.models import Delivery
+from webhooks.models import Delivery, Webhook
+from webhooks.models.delivery import DeliveryQuerySet
 
 # The webhooks with unfinished deliveries, in order of their ids from the cursor on: each step jumps to the next id in
-# the index `delivery_due`, so that it costs the same with ten deliveries behind a webhook as with a million.
+# the index `delivery_queue`, so that it costs the same with ten deliveries behind a webhook as with a million.
 WAITING_WEBHOOKS = """
 WITH RECURSIVE waiting(webhook_id) AS (
     SELECT * FROM (
@@ -39,31 +41,40 @@ CLAIM_POSTGRESQL = (
     WAITING_WEBHOOKS  # noqa: S608  made of constants
     + """
 , due AS (
-    SELECT oldest.id
+    SELECT chosen.id, webhook.version AS webhook_version
     FROM waiting
+    JOIN webhooks_webhook AS webhook
+        ON webhook.id = waiting.webhook_id AND webhook.rate_limit IS NULL AND webhook.cooling_until IS NULL
     LEFT JOIN unnest(%(busy)s::uuid[], %(taken)s::int[]) AS busy(webhook_id, taken)
         ON busy.webhook_id = waiting.webhook_id
     CROSS JOIN LATERAL (
-        SELECT delivery.id FROM webhooks_delivery AS delivery
-        WHERE delivery.webhook_id = waiting.webhook_id
-            AND delivery.next_attempt_at <= %(now)s
-            AND (delivery.leased_until IS NULL OR delivery.leased_until <= %(now)s)
-        ORDER BY delivery.next_attempt_at
+        SELECT oldest.id
+        FROM (VALUES (0), (1), (2)) AS line(priority)
+        CROSS JOIN LATERAL (
+            SELECT delivery.id FROM webhooks_delivery AS delivery
+            WHERE delivery.webhook_id = waiting.webhook_id
+                AND delivery.priority = line.priority
+                AND delivery.next_attempt_at <= %(now)s
+                AND (delivery.leased_until IS NULL OR delivery.leased_until <= %(now)s)
+            ORDER BY delivery.next_attempt_at
+            -- The limit below would do, but the planner does not see it here: it would sort and lock the whole backlog.
+            LIMIT greatest(%(room)s - coalesce(busy.taken, 0), 0)
+            FOR NO KEY UPDATE SKIP LOCKED
+        ) AS oldest
         LIMIT greatest(%(room)s - coalesce(busy.taken, 0), 0)
-        FOR NO KEY UPDATE SKIP LOCKED
-    ) AS oldest
-    WHERE waiting.webhook_id IS NOT NULL
+    ) AS chosen
     LIMIT %(limit)s
 )
 UPDATE webhooks_delivery AS delivery
 SET leased_until = %(leased_until)s
 FROM due, webhooks_event AS event
 WHERE delivery.id = due.id AND event.id = delivery.event_id
-RETURNING delivery.id, delivery.webhook_id, delivery.event_id, event.type_id, event.body,
-    delivery.attempt_count, delivery.budget_start, delivery.leased_until
+RETURNING delivery.id, delivery.webhook_id, due.webhook_version, delivery.event_id, event.type_id, event.body,
+    delivery.priority, delivery.attempt_count, delivery.budget_start, delivery.leased_until
 """
 )
 FIRST_CURSOR = UUID(int=0)
+SECRETS = ["webhook__secret", "webhook__previous_secret"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +83,11 @@ class Claim:
 
     delivery_id: UUID
     webhook_id: UUID
+    webhook_version: int
     event_id: UUID
     event_type: str
     body: bytes
+    priority: int
     attempt_count: int
     budget_start: int
     leased_until: datetime
@@ -92,18 +105,16 @@ class Claim:
 def claim(taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID = FIRST_CURSOR) -> list[Claim]:
     """Take up to `limit` due deliveries, and so many of each webhook that it has `room` of them.
 
-    `taken` says how many the caller has of a webhook already. Only webhooks with ids behind `cursor` are looked at.
+    `taken` says how many the caller has of a webhook already. Only webhooks with ids behind `cursor` are looked at, and
+    none that is rationed. Of a webhook first attempts come first, then retries, then replays, the oldest of each first.
     """
     now = timezone.now()
-    leased_until = now + timedelta(seconds=settings.WEBHOOK_LEASE_SECONDS)
     if connection.vendor == "postgresql":
-        return _claim_at_once(taken, room, limit, cursor, now, leased_until)
-    return _claim_step_by_step(taken, room, limit, cursor, now, leased_until)
+        return _claim_at_once(taken, room, limit, cursor, now)
+    return _claim_step_by_step(taken, room, limit, cursor, now)
 
 
-def _claim_at_once(
-    taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID, now: datetime, leased_until: datetime
-) -> list[Claim]:
+def _claim_at_once(taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID, now: datetime) -> list[Claim]:
     with connection.cursor() as db_cursor:
         db_cursor.execute(
             CLAIM_POSTGRESQL,
@@ -114,54 +125,73 @@ def _claim_at_once(
                 "room": room,
                 "limit": limit,
                 "now": now,
-                "leased_until": leased_until,
+                "leased_until": lease_from(now),
             },
         )
-        # Ids sort by time, so that of each webhook the oldest goes first.
-        return sorted((Claim(*row) for row in db_cursor.fetchall()), key=lambda claim: claim.delivery_id)
+        return _in_order(Claim(*row) for row in db_cursor.fetchall())
 
 
-def _claim_step_by_step(
-    taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID, now: datetime, leased_until: datetime
-) -> list[Claim]:
+def _claim_step_by_step(taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID, now: datetime) -> list[Claim]:
     """Do the same where the database has neither LATERAL nor SKIP LOCKED, and one writer at a time anyway."""
     webhook_ids = _waiting_webhooks(cursor)
     if not webhook_ids:
         return []
     with transaction.atomic():
+        rationed = set(Webhook.objects.rationed().values_list("pk", flat=True))
         delivery_ids: list[UUID] = []
         for webhook_id in webhook_ids:
             wanted = min(room - taken.get(webhook_id, 0), limit - len(delivery_ids))
-            if wanted > 0:
-                delivery_ids += (
-                    Delivery.objects.filter(Q(leased_until=None) | Q(leased_until__lte=now), webhook=webhook_id)
-                    .filter(next_attempt_at__lte=now)
-                    .order_by("next_attempt_at")
-                    .values_list("id", flat=True)[:wanted]
-                )
-        if not delivery_ids:
-            return []
-        claimed = Delivery.objects.filter(pk__in=delivery_ids)
-        claimed.update(leased_until=leased_until)
-        return [
-            Claim(
-                delivery_id=delivery.pk,
-                webhook_id=delivery.webhook_id,
-                event_id=delivery.event_id,
-                event_type=delivery.event.type_id,
-                body=bytes(delivery.event.body),
-                attempt_count=delivery.attempt_count,
-                budget_start=delivery.budget_start,
-                leased_until=leased_until,
-            )
-            for delivery in claimed.select_related("event").order_by("id")
-        ]
+            if wanted > 0 and webhook_id not in rationed:
+                delivery_ids += due_of(webhook_id, now).values_list("pk", flat=True)[:wanted]
+        return lease(delivery_ids, now)
 
 
 def _waiting_webhooks(cursor: UUID) -> list[UUID]:
     with connection.cursor() as db_cursor:
         db_cursor.execute(LIST_WAITING, {"cursor": cursor.hex})
         return [UUID(row[0]) for row in db_cursor.fetchall()]
+
+
+def due_of(webhook_id: UUID, now: datetime) -> DeliveryQuerySet:
+    """Return what is due at a webhook and in no worker's hands, in the order in which it is to be sent."""
+    return (
+        Delivery.objects.filter(Q(leased_until=None) | Q(leased_until__lte=now), webhook=webhook_id)
+        .filter(next_attempt_at__lte=now)
+        .order_by("priority", "next_attempt_at")
+    )
+
+
+def lease(delivery_ids: list[UUID], now: datetime) -> list[Claim]:
+    """Lease deliveries that the caller has locked, or that nobody else can reach."""
+    if not delivery_ids:
+        return []
+    leased_until = lease_from(now)
+    deliveries = Delivery.objects.filter(pk__in=delivery_ids)
+    deliveries.update(leased_until=leased_until)
+    return _in_order(
+        Claim(
+            delivery_id=delivery.pk,
+            webhook_id=delivery.webhook_id,
+            webhook_version=delivery.webhook.version,
+            event_id=delivery.event_id,
+            event_type=delivery.event.type_id,
+            body=bytes(delivery.event.body),
+            priority=delivery.priority,
+            attempt_count=delivery.attempt_count,
+            budget_start=delivery.budget_start,
+            leased_until=leased_until,
+        )
+        for delivery in deliveries.select_related("event", "webhook").defer(*SECRETS)
+    )
+
+
+def lease_from(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.WEBHOOK_LEASE_SECONDS)
+
+
+def _in_order(claims: Iterable[Claim]) -> list[Claim]:
+    # Ids sort by time, so that among those of one priority the oldest goes first.
+    return sorted(claims, key=lambda claim: (claim.priority, claim.delivery_id))
 
 
 def release(claims: list[Claim]) -> None:

@@ -1,16 +1,21 @@
 """The loop that ties the engine together: dispatch, claim, send, judge, record, until nothing is due."""
 
+import os
 import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
 from django.db import DatabaseError, InterfaceError, connection
+from django.dispatch import receiver
 from django.utils import timezone
 
 from webhooks import wake
@@ -18,8 +23,10 @@ from webhooks.engine.claim import FIRST_CURSOR, Claim, claim, release
 from webhooks.engine.dispatch import BATCH as DISPATCH_BATCH
 from webhooks.engine.dispatch import dispatch
 from webhooks.engine.outcome import judge
+from webhooks.engine.ration import claim_rationed
 from webhooks.engine.record import Result, record
 from webhooks.engine.request import make_request
+from webhooks.engine.slots import process_slots
 from webhooks.engine.transport import Request, Transport
 from webhooks.models import Delivery, Webhook
 
@@ -36,6 +43,17 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 
 
+class Sent(NamedTuple):
+    """What is known of a request in flight."""
+
+    claim: Claim
+    request: Request
+    slot: int
+
+
+OpenTransport = Transport[Sent]
+
+
 def never() -> bool:
     return False
 
@@ -45,15 +63,28 @@ def drain(should_stop: Callable[[], bool] = never) -> int:
 
     Once `should_stop` says so, what is in flight comes to its end and what was only claimed is given back.
     """
-    return Drain(should_stop).run()
+    return Drain(_transport_of_process(os.getpid()), should_stop).run()
+
+
+@cache
+def _transport_of_process(pid: int) -> OpenTransport:
+    """Return the transport that one drain after another uses, so that connections to receivers last."""
+    return Transport(settings.WEBHOOK_IN_FLIGHT)
+
+
+@receiver(setting_changed)
+def _forget_transport(*, setting: str, **kwargs: Any) -> None:
+    if setting.startswith("WEBHOOK_"):
+        _transport_of_process.cache_clear()
 
 
 class Drain:
     """One run of the loop in one process."""
 
-    def __init__(self, should_stop: Callable[[], bool] = never) -> None:
+    def __init__(self, transport: OpenTransport, should_stop: Callable[[], bool] = never) -> None:
+        self._transport = transport
         self._should_stop = should_stop
-        self._transport: Transport[tuple[Claim, Request]] = Transport(settings.WEBHOOK_IN_FLIGHT)
+        self._slots = process_slots()
         self._cap = settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK
         self._lease_needed = timedelta(seconds=settings.WEBHOOK_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS)
         self._targets: dict[UUID, Webhook] = {}
@@ -61,12 +92,16 @@ class Drain:
         self._waiting_count = 0
         # By webhook, what is in flight or answered and not recorded yet: what would be sent again if the process died.
         self._under_way: Counter[UUID] = Counter()
+        # Whether free slots stay empty because each webhook for which something waits is at its cap.
         self._held_back = False
+        self._more_follows = False
         self._results: list[Result] = []
         self._oldest_result_at = 0.0
         self._recorded = 0
         self._cursor = FIRST_CURSOR
         self._looked_at = 0.0
+        self._dispatch_at = 0.0
+        self._ration_at = 0.0
         self._more_is_due = True
         self._pause = 0.0
         self._paused_until = 0.0
@@ -84,29 +119,41 @@ class Drain:
                 if self._is_done():
                     break
         finally:
-            self._transport.close()
+            # Nothing is in flight any more, unless an error has ended the loop.
+            for sent in self._transport.break_off():
+                self._slots.give_back(sent.slot)
             self._with_database(self._release_waiting)
-        if self._more_is_due:
+        if self._more_is_due or self._more_follows:
             wake.ring()
         return self._recorded
 
     # Taking work
 
     def _take_work(self) -> None:
-        if time.monotonic() >= self._stop_at or self._waiting_count >= settings.WEBHOOK_IN_FLIGHT:
+        if time.monotonic() >= self._stop_at or self._sendable() >= settings.WEBHOOK_IN_FLIGHT:
             return
         if not self._more_is_due and time.monotonic() - self._looked_at < POLL_SECONDS:
             return
-        dispatched = dispatch()
+        dispatched = self._dispatch()
         claims = self._claim()
         self._more_is_due = bool(claims) or dispatched >= DISPATCH_BATCH
         self._looked_at = time.monotonic()
+
+    def _dispatch(self) -> int:
+        if time.monotonic() < self._dispatch_at:
+            return 0
+        dispatched = dispatch()
+        if not dispatched:
+            self._dispatch_at = time.monotonic() + POLL_SECONDS
+        return dispatched
 
     def _claim(self) -> list[Claim]:
         """Claim twice what may be in flight, so that a slot which falls free finds its next delivery here."""
         taken = Counter(self._under_way)
         taken.update({webhook_id: len(queue) for webhook_id, queue in self._waiting.items()})
-        limit = 2 * settings.WEBHOOK_IN_FLIGHT - self._waiting_count - self._transport.in_flight
+        limit = 2 * settings.WEBHOOK_IN_FLIGHT - self._sendable() - self._transport.in_flight
+        rations = self._claim_rationed(taken, limit)
+        limit -= len(rations)
         claims = claim(taken, 2 * self._cap, limit, self._cursor)
         if len(claims) >= limit:
             # There may be more than one process can send.
@@ -116,28 +163,51 @@ class Drain:
             # The last webhook is reached; those before the cursor have their turn next.
             self._cursor = FIRST_CURSOR
             claims += self._claim_from_start(taken, claims, limit)
+        claims += rations
         self._queue(claims)
         return claims
+
+    def _claim_rationed(self, taken: Counter[UUID], limit: int) -> list[Claim]:
+        if time.monotonic() < self._ration_at:
+            return []
+        rations = claim_rationed(taken, self._cap, limit)
+        self._more_follows = rations.more_follows
+        self._ration_at = time.monotonic() + POLL_SECONDS
+        return rations.claims
 
     def _claim_from_start(self, taken: Counter[UUID], claims: list[Claim], limit: int) -> list[Claim]:
         taken.update(claimed.webhook_id for claimed in claims)
         return claim(taken, 2 * self._cap, limit - len(claims))
 
+    def _sendable(self) -> int:
+        """Count what waits and could be sent if slots were free; the rest waits for its webhook's own requests."""
+        return sum(
+            min(len(queue), self._cap - self._under_way[webhook_id]) for webhook_id, queue in self._waiting.items()
+        )
+
     def _queue(self, claims: list[Claim]) -> None:
         """Queue what was claimed by webhook, as the webhooks are now; cancel what is for one that is switched off."""
-        webhook_ids = {claimed.webhook_id for claimed in claims}
-        if not webhook_ids:
-            return
-        reasons = Webhook.objects.reasons_to_cancel(webhook_ids)
-        self._targets |= _load(webhook_ids - reasons.keys())
-        for reason in set(reasons.values()):
-            stopped = [claimed for claimed in claims if reasons.get(claimed.webhook_id) == reason]
-            Delivery.objects.filter(pk__in=[claimed.delivery_id for claimed in stopped]).cancel(reason)
-            release(stopped)
+        self._load_targets(claims)
+        stopped: dict[str, list[Claim]] = {}
         for claimed in claims:
-            if claimed.webhook_id not in reasons and claimed.webhook_id in self._targets:
-                self._waiting.setdefault(claimed.webhook_id, deque()).append(claimed)
-                self._waiting_count += 1
+            webhook = self._targets.get(claimed.webhook_id)
+            if webhook is None:
+                continue
+            if webhook.reason_to_cancel:
+                stopped.setdefault(webhook.reason_to_cancel, []).append(claimed)
+                continue
+            self._waiting.setdefault(claimed.webhook_id, deque()).append(claimed)
+            self._waiting_count += 1
+        for reason, dropped in stopped.items():
+            Delivery.objects.filter(pk__in=[claimed.delivery_id for claimed in dropped]).cancel(reason)
+            release(dropped)
+
+    def _load_targets(self, claims: list[Claim]) -> None:
+        """Load the webhooks of `claims` that have changed since they were loaded, or were not yet."""
+        known = {webhook_id: webhook.version for webhook_id, webhook in self._targets.items()}
+        changed = {claimed.webhook_id for claimed in claims if known.get(claimed.webhook_id) != claimed.webhook_version}
+        if changed:
+            self._targets |= _load(changed)
 
     # Sending
 
@@ -150,24 +220,34 @@ class Drain:
             for webhook_id in list(self._waiting):
                 if not self._transport.free:
                     break
-                if self._under_way[webhook_id] < self._cap:
-                    self._send_next(webhook_id, now)
+                if self._under_way[webhook_id] < self._cap and self._send_next(webhook_id, now):
                     progress = True
         self._held_back = bool(self._waiting_count and self._transport.free)
 
-    def _send_next(self, webhook_id: UUID, now: datetime) -> None:
+    def _send_next(self, webhook_id: UUID, now: datetime) -> bool:
+        """Send the next delivery of the webhook, or drop it; return False where other processes use all its slots."""
         queue = self._waiting[webhook_id]
-        claimed = queue.popleft()
+        claimed = queue[0]
+        if claimed.leased_until - now < self._lease_needed:
+            self._drop_next(webhook_id)
+            release([claimed])
+            return True
+        slot = self._slots.take(webhook_id)
+        if slot is None:
+            return False
+        self._drop_next(webhook_id)
+        webhook = self._targets[webhook_id]
+        request = make_request(claimed, webhook.url, webhook.valid_secrets(now), int(now.timestamp()))
+        self._transport.start(request, Sent(claimed, request, slot))
+        self._under_way[webhook_id] += 1
+        return True
+
+    def _drop_next(self, webhook_id: UUID) -> None:
+        queue = self._waiting[webhook_id]
+        queue.popleft()
         self._waiting_count -= 1
         if not queue:
             del self._waiting[webhook_id]
-        if claimed.leased_until - now < self._lease_needed:
-            release([claimed])
-            return
-        webhook = self._targets[webhook_id]
-        request = make_request(claimed, webhook.url, webhook.valid_secrets(now), int(now.timestamp()))
-        self._transport.start(request, (claimed, request))
-        self._under_way[webhook_id] += 1
 
     def _give_back(self) -> None:
         """Take no more work from now on, and let others have what waits here."""
@@ -183,14 +263,20 @@ class Drain:
     # Answers
 
     def _receive(self) -> None:
-        if not self._transport.in_flight and time.monotonic() < self._paused_until:
+        if not self._transport.in_flight and self._must_wait():
             time.sleep(POLL_SECONDS)
-        for (claimed, request), answer in self._transport.finished(POLL_SECONDS):
+        for sent, answer in self._transport.finished(POLL_SECONDS):
+            self._slots.give_back(sent.slot)
             # The jitter keeps retries apart; nobody gains by guessing it.
-            outcome = judge(answer, claimed.tries, timezone.now(), random.random())  # noqa: S311
+            outcome = judge(answer, sent.claim.tries, timezone.now(), random.random())  # noqa: S311
             if not self._results:
                 self._oldest_result_at = time.monotonic()
-            self._results.append(Result(claimed, request, answer, outcome))
+            self._results.append(Result(sent.claim, sent.request, answer, outcome))
+
+    def _must_wait(self) -> bool:
+        """Say whether a pause, the next ration or a slot that another process uses is all that the loop waits for."""
+        paused = time.monotonic() < self._paused_until
+        return paused or (not self._results and bool(self._waiting_count or self._more_follows))
 
     def _record_results(self) -> None:
         if not self._results:
@@ -209,7 +295,7 @@ class Drain:
         if self._results:
             # Without a database until their leases have run out: others will send them again.
             return past_end and all(result.claim.leased_until < timezone.now() for result in self._results)
-        return past_end or not (self._waiting_count or self._more_is_due)
+        return past_end or not (self._waiting_count or self._more_is_due or self._more_follows)
 
     # Trouble
 

@@ -24,6 +24,7 @@ SAVE_POSTGRESQL = """
 UPDATE webhooks_delivery AS delivery
 SET attempt_count = delivery.attempt_count + 1,
     leased_until = NULL,
+    priority = greatest(delivery.priority, %(retry)s),
     url = result.url,
     last_http_status = result.http_status,
     status = result.status,
@@ -77,7 +78,8 @@ def record(results: list[Result]) -> int:
 def _without_retries_of_disabled(results: list[Result]) -> list[Result]:
     """Let a retry end as CANCELLED where the webhook was disabled or removed while its request was under way."""
     retrying = {result.claim.webhook_id for result in results if result.outcome.status == Delivery.Status.RETRYING}
-    reasons = Webhook.objects.reasons_to_cancel(retrying) if retrying else {}
+    off = Webhook.objects.off().filter(pk__in=retrying).only("enabled", "removed_at") if retrying else []
+    reasons = {webhook.pk: webhook.reason_to_cancel for webhook in off}
     return [
         replace(result, outcome=Outcome(Delivery.Status.CANCELLED, reasons[result.claim.webhook_id]))
         if result.outcome.status == Delivery.Status.RETRYING and result.claim.webhook_id in reasons
@@ -101,6 +103,7 @@ def _save_at_once(results: list[Result], now: datetime) -> set[UUID]:
         cursor.execute(
             SAVE_POSTGRESQL,
             {
+                "retry": Delivery.Priority.RETRY,
                 "id": [result.claim.delivery_id for result in results],
                 "lease": [result.claim.leased_until for result in results],
                 "url": [result.request.url for result in results],
@@ -141,6 +144,7 @@ def _facts(result: Result) -> dict[str, Any]:
     """What is written of an attempt whatever state it leads to."""
     return {
         "attempt_count": F("attempt_count") + 1,
+        "priority": max(result.claim.priority, Delivery.Priority.RETRY),
         "leased_until": None,
         "url": result.request.url,
         "last_http_status": result.answer.http_status,

@@ -176,14 +176,15 @@ class Transport(Generic[Tag]):
     def __init__(self, size: int) -> None:
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, size)
-        self._idle: list[_Transfer[Tag]] = [_Transfer() for _ in range(size)]
+        self._size = size
+        self._idle: list[_Transfer[Tag]] = []
         self._busy: dict[pycurl.Curl, _Transfer[Tag]] = {}
         self._unsendable: list[tuple[Tag, Answer]] = []
 
     @property
     def free(self) -> int:
         """How many more requests fit in."""
-        return len(self._idle)
+        return self._size - self.in_flight
 
     @property
     def in_flight(self) -> int:
@@ -191,7 +192,7 @@ class Transport(Generic[Tag]):
 
     def start(self, request: Request, tag: Tag) -> None:
         """Put `request` in flight; `finished` brings its answer, whatever is wrong with it."""
-        transfer = self._idle.pop()
+        transfer = self._idle.pop() if self._idle else _Transfer()
         try:
             transfer.prepare(request, tag)
         except (pycurl.error, TypeError, ValueError) as error:
@@ -221,11 +222,20 @@ class Transport(Generic[Tag]):
                 return
             queued, succeeded, failed = self._multi.info_read()
 
-    def close(self) -> None:
-        """Break off what is in flight and close all connections."""
-        for curl in self._busy:
+    def break_off(self) -> list[Tag]:
+        """Drop what is in flight and return its tags; the connections that are idle stay."""
+        tags = [tag for tag, _ in self._unsendable]
+        for curl, transfer in self._busy.items():
             self._multi.remove_handle(curl)
-            curl.close()
+            self._idle.append(transfer)
+            tags.append(transfer.tag)
+        self._busy = {}
+        self._unsendable = []
+        return tags
+
+    def close(self) -> None:
+        """Drop what is in flight and close all connections."""
+        self.break_off()
         for transfer in self._idle:
             transfer.curl.close()
         self._multi.close()

@@ -28,7 +28,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         )
 
     def retry_now(self) -> int:
-        """Make unfinished deliveries due at once; return how many."""
+        """Make unfinished deliveries due at once, and end the rest of their webhooks; return how many deliveries."""
+        self._end_rest()
         return self.unfinished().update(next_attempt_at=timezone.now())
 
     def redeliver(self) -> int:
@@ -36,17 +37,31 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
         Attempts are numbered on. Where the webhook is disabled the engine cancels them again.
         """
+        self._end_rest()
         return self.filter(next_attempt_at=None, webhook__removed_at=None).update(
             status=Delivery.Status.PENDING,
+            priority=Delivery.Priority.RETRY,
             end_reason="",
             budget_start=models.F("attempt_count"),
             next_attempt_at=timezone.now(),
             finished_at=None,
         )
 
+    def _end_rest(self) -> None:
+        """Let webhooks that are cooling down be tried at once, since somebody asks for it."""
+        now = timezone.now()
+        Webhook.objects.filter(pk__in=self.values("webhook"), cooling_until__gt=now).update(cooling_until=now)
+
 
 class Delivery(models.Model):
     """One webhook's copy of one event, and the queue: what is unfinished and due is what the engine takes next."""
+
+    class Priority(models.IntegerChoices):
+        """Of what is due at a webhook, the lowest goes first."""
+
+        FIRST_ATTEMPT = 0, _("First attempt")
+        RETRY = 1, _("Retry")
+        REPLAY = 2, _("Replay")
 
     class Status(models.TextChoices):
         PENDING = "PENDING", _("Pending")
@@ -71,6 +86,7 @@ class Delivery(models.Model):
     url = models.CharField(_("URL"), max_length=2048, help_text=_("Where the last attempt went."))
     status = models.CharField(_("status"), max_length=9, choices=Status.choices, default=Status.PENDING)
     end_reason = models.CharField(_("why it ended"), max_length=16, choices=EndReason.choices, blank=True)
+    priority = models.PositiveSmallIntegerField(_("priority"), choices=Priority.choices, default=Priority.FIRST_ATTEMPT)
     attempt_count = models.PositiveIntegerField(_("attempts"), default=0)
     budget_start = models.PositiveIntegerField(
         _("budget start"), default=0, help_text=_("How many attempts there were when the present ten began.")
@@ -103,8 +119,8 @@ class Delivery(models.Model):
         indexes = [
             # The queue. Finished rows are not in it, so that they cost the engine nothing.
             models.Index(
-                fields=["webhook", "next_attempt_at"],
-                name="delivery_due",
+                fields=["webhook", "priority", "next_attempt_at"],
+                name="delivery_queue",
                 condition=models.Q(next_attempt_at__isnull=False),
             ),
             models.Index(fields=["webhook", "-id"], name="delivery_webhook"),

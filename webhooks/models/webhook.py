@@ -3,8 +3,8 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar, Self
-from uuid import UUID
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -41,13 +41,13 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
         """Leave out removed webhooks, which stay in the table for the history of what was sent."""
         return self.filter(removed_at=None)
 
-    def reasons_to_cancel(self, webhook_ids: Iterable[UUID]) -> dict[UUID, str]:
-        """Return those of `webhook_ids` to which nothing is sent any more, each with the reason for its deliveries."""
-        off = self.filter(models.Q(enabled=False) | models.Q(removed_at__isnull=False), pk__in=webhook_ids)
-        return {
-            webhook_id: "WEBHOOK_REMOVED" if removed_at else "WEBHOOK_DISABLED"
-            for webhook_id, removed_at in off.values_list("id", "removed_at")
-        }
+    def rationed(self) -> Self:
+        """Keep those to which not all that is due may be sent: limited by their owner, or cooling down."""
+        return self.filter(models.Q(rate_limit__isnull=False) | models.Q(cooling_until__isnull=False))
+
+    def off(self) -> Self:
+        """Keep those to which nothing is sent any more."""
+        return self.filter(models.Q(enabled=False) | models.Q(removed_at__isnull=False))
 
 
 class Webhook(models.Model):
@@ -82,7 +82,24 @@ class Webhook(models.Model):
     )
     failing_since = models.DateTimeField(_("failing since"), null=True, editable=False)
     consecutive_failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
-    cooling_until = models.DateTimeField(_("cooling until"), null=True, editable=False)
+    cooling_until = models.DateTimeField(
+        _("cooling until"),
+        null=True,
+        editable=False,
+        help_text=_("After many failures in a row nothing is sent until then; after it, one delivery is tried."),
+    )
+    cooling_seconds = models.PositiveIntegerField(
+        _("length of the rest"), default=0, editable=False, help_text=_("In seconds; it doubles from one to the next.")
+    )
+    rate_limit = models.PositiveIntegerField(
+        _("requests a second at most"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text=_("Empty: no limit."),
+    )
+    rate_tokens = models.FloatField(default=0, editable=False)
+    rate_tokens_at = models.DateTimeField(null=True, editable=False)
     version = models.PositiveIntegerField(
         _("version"), default=1, editable=False, help_text=_("Goes up with every change.")
     )
@@ -112,6 +129,14 @@ class Webhook(models.Model):
                 | models.Q(enabled=False, disabled_at__isnull=False) & ~models.Q(disabled_reason=""),
                 name="webhook_disabled_with_reason",
             ),
+        ]
+        indexes = [
+            # Those that the engine asks about one by one before it takes anything for them.
+            models.Index(
+                fields=["id"],
+                name="webhook_rationed",
+                condition=models.Q(rate_limit__isnull=False) | models.Q(cooling_until__isnull=False),
+            )
         ]
 
     def __str__(self) -> str:
@@ -170,6 +195,7 @@ class Webhook(models.Model):
                 failing_since=None,
                 consecutive_failures=0,
                 cooling_until=None,
+                cooling_seconds=0,
                 version=models.F("version") + 1,
                 updated_at=timezone.now(),
             )
@@ -189,6 +215,7 @@ class Webhook(models.Model):
                     secret="",
                     previous_secret="",
                     previous_secret_expires_at=None,
+                    version=models.F("version") + 1,
                 )
             )
             if changed:
@@ -208,6 +235,13 @@ class Webhook(models.Model):
                 update_fields=["secret", "previous_secret", "previous_secret_expires_at", "version", "updated_at"]
             )
         self.refresh_from_db()
+
+    @property
+    def reason_to_cancel(self) -> str:
+        """Say why its deliveries are not sent, as a `Delivery.EndReason`; empty where they are."""
+        if self.removed_at:
+            return "WEBHOOK_REMOVED"
+        return "" if self.enabled else "WEBHOOK_DISABLED"
 
     def valid_secrets(self, moment: datetime) -> list[str]:
         """Return the secrets that sign at `moment`, newest first."""

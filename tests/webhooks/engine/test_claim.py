@@ -111,6 +111,21 @@ def test_the_oldest_of_a_webhook_goes_first(account: Account, webhook: Webhook) 
     assert [each.event_id for each in claim_all(room=3)] == [event.id for event in events[:3]]
 
 
+def test_first_attempts_go_before_retries_and_replays_last(account: Account, webhook: Webhook) -> None:
+    make_due(account, 6)
+    ids = list(Delivery.objects.order_by("id").values_list("id", flat=True))
+    Delivery.objects.filter(pk__in=ids[:2]).update(priority=Delivery.Priority.REPLAY)
+    Delivery.objects.filter(pk__in=ids[2:4]).update(priority=Delivery.Priority.RETRY, status="RETRYING")
+    assert [each.delivery_id for each in claim_all()] == ids[4:] + ids[2:4] + ids[:2]
+
+
+def test_where_there_is_little_room_first_attempts_take_it(account: Account, webhook: Webhook) -> None:
+    make_due(account, 4)
+    ids = list(Delivery.objects.order_by("id").values_list("id", flat=True))
+    Delivery.objects.filter(pk__in=ids[:2]).update(priority=Delivery.Priority.RETRY, status="RETRYING")
+    assert [each.delivery_id for each in claim_all(room=3)] == [*ids[2:], ids[0]]
+
+
 def test_the_limit_holds_over_all_webhooks(account: Account) -> None:
     for number in range(3):
         make_webhook(account, "https://a.example/", name=str(number))

@@ -16,6 +16,7 @@ from webhooks import signing, wake
 from webhooks.engine import drain as drain_module
 from webhooks.engine.drain import drain
 from webhooks.engine.record import Result, record
+from webhooks.engine.transport import Transport
 from webhooks.events import ledger
 from webhooks.models import Attempt, Delivery, Webhook
 
@@ -281,7 +282,7 @@ def test_what_cannot_start_within_its_lease_is_given_back(
     account: Account, listening_webhook: Webhook, receiver: Receiver, settings: Settings
 ) -> None:
     settings.WEBHOOK_LEASE_SECONDS = settings.WEBHOOK_TIMEOUT_SECONDS  # refused by a check at start
-    drainer = drain_module.Drain()
+    drainer = drain_module.Drain(Transport(1))
     announce(account)
     drainer._take_work()
     drainer._send()

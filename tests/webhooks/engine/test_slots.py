@@ -1,0 +1,72 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from webhooks.engine.slots import Slots
+from winkhooks.uuid7 import uuid7
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from uuid import UUID
+from webhooks.engine.slots import Slots
+slots = Slots(Path(sys.argv[1]), 3)
+print([slots.take(UUID(sys.argv[2])) is not None for _ in range(4)].count(True), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "slots"
+
+
+def test_a_webhook_has_as_many_as_its_cap(path: Path) -> None:
+    slots, webhook_id = Slots(path, 3), uuid7()
+    taken = [slots.take(webhook_id) for _ in range(4)]
+    assert None not in taken[:3]
+    assert taken[3] is None
+
+
+def test_webhooks_have_slots_of_their_own(path: Path) -> None:
+    slots = Slots(path, 1)
+    assert all(slots.take(uuid7()) is not None for _ in range(100))
+
+
+def test_a_slot_that_was_given_back_can_be_taken(path: Path) -> None:
+    slots, webhook_id = Slots(path, 1), uuid7()
+    slot = slots.take(webhook_id)
+    assert slot is not None
+    slots.give_back(slot)
+    assert slots.take(webhook_id) == slot
+
+
+def holder(path: Path, webhook_id: UUID) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path), str(webhook_id)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "winkhooks.settings", "PYTHONPATH": os.getcwd()},
+    )
+
+
+def test_they_hold_over_processes_and_come_back_when_one_is_killed(path: Path) -> None:
+    slots, webhook_id = Slots(path, 3), uuid7()
+    first = slots.take(webhook_id)
+    assert first is not None
+    with holder(path, webhook_id) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "2\n"
+            assert slots.take(webhook_id) is None
+            assert slots.take(uuid7()) is not None
+            other.send_signal(signal.SIGKILL)
+            other.wait(10)
+            assert slots.take(webhook_id) is not None
+        finally:
+            other.kill()

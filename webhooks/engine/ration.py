@@ -1,0 +1,80 @@
+"""Taking due deliveries of webhooks to which not all may be sent that is due.
+
+Its owner has set a limit per second, or it is cooling down and one delivery, the probe, decides whether it has
+recovered. Either holds over all workers: who takes something locks the webhook's row for that moment.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from webhooks.engine.claim import Claim, due_of, lease
+from webhooks.models import Delivery, Webhook
+
+# So much of a second's limit may be sent at once. More would come close to twice the limit within a second.
+BURST_SECONDS = 0.1
+WEBHOOKS_AT_ONCE = 100
+
+
+@dataclass
+class Rations:
+    """What was taken, and whether a limit kept something back that can go within the next second."""
+
+    claims: list[Claim] = field(default_factory=list)
+    more_follows: bool = False
+
+
+def claim_rationed(taken: Mapping[UUID, int], room: int, limit: int) -> Rations:
+    """Take up to `limit` due deliveries of rationed webhooks, as many of each as its ration and its room allow."""
+    rations = Rations()
+    now = timezone.now()
+    open_now = Webhook.objects.rationed().filter(Q(cooling_until=None) | Q(cooling_until__lte=now))
+    webhook_ids = list(open_now.filter(deliveries__next_attempt_at__lte=now).distinct().values_list("pk", flat=True))
+    for webhook_id in webhook_ids[:WEBHOOKS_AT_ONCE]:
+        wanted = min(room - taken.get(webhook_id, 0), limit - len(rations.claims))
+        if wanted > 0:
+            _take(webhook_id, wanted, now, rations)
+    return rations
+
+
+def _take(webhook_id: UUID, wanted: int, now: datetime, rations: Rations) -> None:
+    with transaction.atomic():
+        webhook = (
+            Webhook.objects.select_for_update(skip_locked=True, no_key=True)
+            .only("rate_limit", "rate_tokens", "rate_tokens_at", "cooling_until")
+            .filter(pk=webhook_id)
+            .first()
+        )
+        if webhook is None:
+            return
+        allowed = _allowed(webhook, now)
+        due = list(due_of(webhook_id, now).values_list("pk", flat=True)[: min(wanted, allowed) + 1])
+        chosen = due[: min(wanted, allowed)]
+        rations.more_follows |= len(due) > allowed and webhook.cooling_until is None
+        if chosen and webhook.cooling_until is None:
+            tokens = _tokens(webhook, now) - len(chosen)
+            Webhook.objects.filter(pk=webhook.pk).update(rate_tokens=tokens, rate_tokens_at=now)
+        rations.claims += lease(chosen, now)
+
+
+def _allowed(webhook: Webhook, now: datetime) -> int:
+    """Say how many requests may be sent to the webhook at this moment."""
+    if webhook.cooling_until is None:
+        return int(_tokens(webhook, now))
+    probe_under_way = Delivery.objects.unfinished().filter(webhook=webhook.pk, leased_until__gt=now).exists()
+    return 0 if probe_under_way or webhook.cooling_until > now else 1
+
+
+def _tokens(webhook: Webhook, now: datetime) -> float:
+    assert webhook.rate_limit is not None
+    most = max(1.0, webhook.rate_limit * BURST_SECONDS)
+    if webhook.rate_tokens_at is None:
+        return most
+    # A clock that went back gives nothing, and takes nothing.
+    passed = max(0.0, (now - webhook.rate_tokens_at).total_seconds())
+    return min(most, webhook.rate_tokens + passed * webhook.rate_limit)

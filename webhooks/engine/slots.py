@@ -1,0 +1,59 @@
+"""How many requests a webhook may have in flight, over all processes of a host."""
+
+import fcntl
+import os
+from functools import cache
+from pathlib import Path
+from uuid import UUID
+
+from django.conf import settings
+
+MOST_SLOTS = 1024
+
+
+class Slots:
+    """Places for requests, `per_webhook` for each webhook, shared through byte locks on the file at `path`.
+
+    The kernel gives back what a process held when it dies. Such a lock belongs to the whole process, and all of them go
+    when it closes the file anywhere: so there is one instance in a process, and it is never closed.
+    """
+
+    def __init__(self, path: Path, per_webhook: int) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._per_webhook = per_webhook
+        self._held: set[int] = set()
+
+    def take(self, webhook_id: UUID) -> int | None:
+        """Take a slot of the webhook; return it, or None where all are taken."""
+        first = _first_slot(webhook_id)
+        for slot in range(first, first + self._per_webhook):
+            if slot not in self._held and self._lock(slot):
+                self._held.add(slot)
+                return slot
+        return None
+
+    def give_back(self, slot: int) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, slot)
+        self._held.discard(slot)
+
+    def _lock(self, slot: int) -> bool:
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def _first_slot(webhook_id: UUID) -> int:
+    # The low bits of a UUIDv7 are random: two webhooks that share slots are not to be expected.
+    return (webhook_id.int & (1 << 48) - 1) * MOST_SLOTS
+
+
+@cache
+def _slots_of_process(pid: int, per_webhook: int) -> Slots:
+    return Slots(settings.VAR_DIR / "in-flight.lock", per_webhook)
+
+
+def process_slots() -> Slots:
+    """Return the slots of this process; a fork, which inherits no lock, gets its own."""
+    return _slots_of_process(os.getpid(), settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK)
