@@ -15,9 +15,10 @@ FIRST_REST = timedelta(minutes=1)
 LONGEST_REST = timedelta(hours=1)
 
 
-def note(outcomes: Iterable[tuple[UUID, bool]]) -> None:
+def note(outcomes: Iterable[tuple[UUID, bool]]) -> set[UUID]:
     """Write what a batch says of its webhooks: pairs of webhook and whether the attempt succeeded, oldest first.
 
+    Return the webhooks that rest from now on.
     Healthy webhooks that stay so are not written. Call it inside the transaction of the batch, before its deliveries
     are updated: everybody who needs both locks the webhooks first.
     """
@@ -34,12 +35,16 @@ def note(outcomes: Iterable[tuple[UUID, bool]]) -> None:
     in_trouble = Q(consecutive_failures__gt=0) | Q(failing_since__isnull=False) | Q(cooling_until__isnull=False)
     # In order of their ids, so that two workers with the same webhooks wait for each other instead of locking up.
     troubled = Webhook.objects.filter(Q(pk__in=failing) | Q(pk__in=recovered) & in_trouble).order_by("pk")
+    resting = set()
     for webhook in troubled.select_for_update(no_key=True).only(*HEALTH_FIELDS):
         if webhook.pk in recovered:
             _recover(webhook)
         if failures_in_a_row[webhook.pk]:
             _fail(webhook, failures_in_a_row[webhook.pk], now)
         webhook.save(update_fields=HEALTH_FIELDS)
+        if webhook.cooling_until and webhook.cooling_until > now:
+            resting.add(webhook.pk)
+    return resting
 
 
 HEALTH_FIELDS = ["consecutive_failures", "failing_since", "cooling_until", "cooling_seconds"]

@@ -284,9 +284,18 @@ class Drain:
         waited = time.monotonic() - self._oldest_result_at
         pressing = self._held_back or not self._transport.in_flight
         if pressing or len(self._results) >= RECORD_BATCH or waited >= POLL_SECONDS:
-            self._recorded += record(self._results)
+            recorded = record(self._results)
+            self._recorded += recorded.count
             self._under_way.subtract(result.claim.webhook_id for result in self._results)
             self._results = []
+            self._drop_waiting(recorded.resting)
+
+    def _drop_waiting(self, webhook_ids: set[UUID]) -> None:
+        """Give back what waits for webhooks that rest."""
+        dropped = [claimed for webhook_id in webhook_ids for claimed in self._waiting.pop(webhook_id, ())]
+        self._waiting_count -= len(dropped)
+        if dropped:
+            release(dropped)
 
     def _is_done(self) -> bool:
         if self._transport.in_flight:

@@ -59,20 +59,28 @@ class Result:
     outcome: Outcome
 
 
-def record(results: list[Result]) -> int:
-    """Write the batch; return how many attempts were written.
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How many attempts were written, and which webhooks rest from now on."""
+
+    count: int
+    resting: set[UUID]
+
+
+def record(results: list[Result]) -> Recorded:
+    """Write the batch.
 
     One whose lease had run out and was given to another worker is left out: that worker sends it again.
     """
     with transaction.atomic():
         succeeded = Delivery.Status.SUCCEEDED
-        health.note((result.claim.webhook_id, result.outcome.status == succeeded) for result in results)
+        resting = health.note((result.claim.webhook_id, result.outcome.status == succeeded) for result in results)
         results = _without_retries_of_disabled(results)
         saved = _save_states(results)
         _save_attempts([result for result in results if result.claim.delivery_id in saved])
         for webhook_id in sorted({result.claim.webhook_id for result in results if result.outcome.webhook_is_gone}):
             Webhook(pk=webhook_id).disable(Webhook.DisabledReason.GONE)
-    return len(saved)
+    return Recorded(len(saved), resting)
 
 
 def _without_retries_of_disabled(results: list[Result]) -> list[Result]:

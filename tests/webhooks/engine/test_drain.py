@@ -15,7 +15,7 @@ from tests.webhooks.conftest import announce, make_webhook
 from webhooks import signing, wake
 from webhooks.engine import drain as drain_module
 from webhooks.engine.drain import drain
-from webhooks.engine.record import Result, record
+from webhooks.engine.record import Recorded, Result, record
 from webhooks.engine.transport import Transport
 from webhooks.events import ledger
 from webhooks.models import Attempt, Delivery, Webhook
@@ -295,7 +295,7 @@ def test_a_database_that_fails_for_a_moment_loses_nothing_and_sends_nothing_twic
 ) -> None:
     failures = [DatabaseError("gone"), DatabaseError("still gone")]
 
-    def record_at_last(results: list[Result]) -> int:
+    def record_at_last(results: list[Result]) -> Recorded:
         if failures:
             raise failures.pop()
         return record(results)

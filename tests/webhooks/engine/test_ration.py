@@ -178,8 +178,8 @@ def test_after_ten_failures_a_receiver_is_left_alone(account: Account, loopback_
         make_webhook(account, receiver.url)
         announce(account, count=40)
         drain()
-        # Ten are in flight at a time, so that the tenth failure may find as many under way.
-        assert 10 <= len(receiver.requests) <= 30
+        # When the tenth failure is written, as many again may be under way.
+        assert 10 <= len(receiver.requests) <= 20
         untouched = Delivery.objects.filter(status="PENDING", attempt_count=0)
         assert untouched.count() == 40 - len(receiver.requests)
     webhook = Webhook.objects.get()

@@ -42,7 +42,7 @@ def result(claimed: Claim, outcome: Outcome = SUCCEEDED, status: int | None = 20
 
 
 def test_an_attempt_keeps_what_was_sent_and_what_came_back(claims: list[Claim]) -> None:
-    assert record([result(claims[0])]) == 1
+    assert record([result(claims[0])]).count == 1
     attempt = Attempt.objects.get()
     assert (attempt.delivery_id, attempt.number, attempt.started_at) == (claims[0].delivery_id, 1, STARTED)
     assert (attempt.duration_ms, attempt.http_status, attempt.error) == (12, 200, "")
@@ -71,7 +71,7 @@ def test_a_retry_has_its_time(claims: list[Claim]) -> None:
 
 def test_a_batch_of_all_kinds_is_written_together(claims: list[Claim]) -> None:
     outcomes = [SUCCEEDED, RETRYING, REFUSED]
-    assert record([result(claimed, outcome) for claimed, outcome in zip(claims, outcomes, strict=True)]) == 3
+    assert record([result(claimed, outcome) for claimed, outcome in zip(claims, outcomes, strict=True)]).count == 3
     written = dict(Delivery.objects.values_list("id", "status"))
     assert [written[claimed.delivery_id] for claimed in claims] == ["SUCCEEDED", "RETRYING", "DEAD"]
     assert ledger().balances
@@ -80,7 +80,7 @@ def test_a_batch_of_all_kinds_is_written_together(claims: list[Claim]) -> None:
 def test_a_lease_that_another_worker_holds_by_now_writes_nothing(claims: list[Claim]) -> None:
     later = claims[0].leased_until + timedelta(minutes=1)
     Delivery.objects.filter(pk=claims[0].delivery_id).update(leased_until=later)
-    assert record([result(claims[0]), result(claims[1])]) == 1
+    assert record([result(claims[0]), result(claims[1])]).count == 1
     delivery = Delivery.objects.get(pk=claims[0].delivery_id)
     assert (delivery.status, delivery.attempt_count, delivery.leased_until) == ("PENDING", 0, later)
     assert Attempt.objects.get().delivery_id == claims[1].delivery_id
@@ -91,7 +91,7 @@ class TestCancelledMeanwhile:
     @pytest.mark.parametrize("outcome", [RETRYING, REFUSED])
     def test_it_stays_cancelled_and_keeps_the_attempt(self, claims: list[Claim], outcome: Outcome) -> None:
         assert Delivery.objects.filter(pk=claims[0].delivery_id).cancel(Delivery.EndReason.BY_USER) == 1
-        assert record([result(claims[0], outcome, 500)]) == 1
+        assert record([result(claims[0], outcome, 500)]).count == 1
         delivery = Delivery.objects.get(pk=claims[0].delivery_id)
         assert (delivery.status, delivery.end_reason) == ("CANCELLED", "BY_USER")
         assert (delivery.attempt_count, delivery.last_http_status, delivery.leased_until) == (1, 500, None)
