@@ -1,16 +1,19 @@
 """How long things are kept."""
 
 from datetime import timedelta
+from itertools import accumulate
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from webhooks.models import Attempt, Delivery, Event
 from winkhooks.uuid7 import first_uuid7_at
 
-BATCH = 200
+# So many deliveries go in one transaction, that it holds its locks for some ten milliseconds.
+BATCH = 500
 
 
 def purge() -> int:
@@ -18,15 +21,36 @@ def purge() -> int:
 
     An event with an unfinished delivery, such as one that was redelivered on its last day, stays until that has ended.
     """
+    old = _old_events()
+    removed = 0
+    while events := list(old.values_list("pk", "delivery_count")[:BATCH]):
+        totals = accumulate(delivery_count for _, delivery_count in events)
+        event_ids = [pk for (pk, _), total in zip(events, totals, strict=True) if total <= BATCH]
+        if event_ids:
+            _remove(event_ids)
+            removed += len(event_ids)
+        else:
+            _remove_some_deliveries(events[0][0])
+    return removed
+
+
+def _old_events() -> QuerySet[Event]:
     oldest_kept = first_uuid7_at(timezone.now() - timedelta(days=settings.WEBHOOK_KEEP_DAYS))
     unfinished = Delivery.objects.unfinished().filter(event=OuterRef("pk"))
-    old = Event.objects.filter(~Exists(unfinished), pk__lt=oldest_kept).exclude(status=Event.Status.NEW).order_by("pk")
-    removed = 0
-    while event_ids := list(old.values_list("pk", flat=True)[:BATCH]):
-        # A transaction a batch, so that no lock is held long.
-        with transaction.atomic():
-            Attempt.objects.filter(delivery__event__in=event_ids).delete()
-            Delivery.objects.filter(event__in=event_ids).delete()
-            Event.objects.filter(pk__in=event_ids).delete()
-        removed += len(event_ids)
-    return removed
+    return Event.objects.filter(~Exists(unfinished), pk__lt=oldest_kept).exclude(status=Event.Status.NEW).order_by("pk")
+
+
+def _remove(event_ids: list[UUID]) -> None:
+    with transaction.atomic():
+        Attempt.objects.filter(delivery__event__in=event_ids).delete()
+        Delivery.objects.filter(event__in=event_ids).delete()
+        Event.objects.filter(pk__in=event_ids).delete()
+
+
+def _remove_some_deliveries(event_id: UUID) -> None:
+    """Remove a batch of an event that went to more webhooks than fit into one."""
+    with transaction.atomic():
+        delivery_ids = list(Delivery.objects.filter(event=event_id).values_list("pk", flat=True)[:BATCH])
+        Attempt.objects.filter(delivery__in=delivery_ids).delete()
+        Delivery.objects.filter(pk__in=delivery_ids).delete()
+        Event.objects.filter(pk=event_id).update(delivery_count=F("delivery_count") - len(delivery_ids))

@@ -1,12 +1,14 @@
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Account
-from tests.webhooks.conftest import announce
+from tests.webhooks.conftest import announce, make_webhook
 from webhooks import retention, tasks
+from webhooks.events import ledger
 from webhooks.models import Attempt, Delivery, Event, Webhook
 from winkhooks.uuid7 import first_uuid7_at, uuid7
 
@@ -53,6 +55,29 @@ def test_it_works_in_batches(account: Account, webhook: Webhook, monkeypatch: py
         make_event(account, webhook, days_old=days)
     assert retention.purge() == 5
     assert not Attempt.objects.exists()
+
+
+def test_an_event_of_many_webhooks_goes_in_parts_and_the_ledger_balances_between_them(
+    account: Account, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    event = make_event(account, webhook, days_old=31)
+    for number in range(4):
+        other = make_webhook(account, "https://b.example/", name=str(number))
+        Delivery.objects.create(event=event, webhook=other, status="DEAD", next_attempt_at=None)
+    Event.objects.update(delivery_count=5)
+    Delivery.objects.filter(webhook=webhook).update(attempt_count=1)
+    balances = []
+    remove = retention._remove_some_deliveries
+
+    def remove_and_count(event_id: UUID) -> None:
+        remove(event_id)
+        balances.append((Delivery.objects.count(), ledger().balances))
+
+    monkeypatch.setattr(retention, "_remove_some_deliveries", remove_and_count)
+    assert retention.purge() == 1
+    assert balances == [(3, True), (1, True)]
+    assert not Event.objects.exists()
 
 
 def test_the_time_can_be_set(account: Account, webhook: Webhook, settings: Settings) -> None:
