@@ -1,0 +1,44 @@
+import socket
+from argparse import ArgumentParser
+from math import ceil
+from typing import Any
+
+from celery import current_app
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from kombu.exceptions import OperationalError
+
+
+class Command(BaseCommand):
+    help = "Says whether the worker of this host can work: for the health check of a container. Fails where it cannot."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--worker", default=f"celery@{socket.gethostname()}", help="The worker's name in Celery.")
+        parser.add_argument("--timeout", type=float, default=5.0, help="For how many seconds it may keep silent.")
+
+    def handle(self, *, worker: str, timeout: float, **options: Any) -> None:
+        self._check_database()
+        self._check_worker(worker, timeout)
+        self.stdout.write("The worker can work.")
+
+    def _check_database(self) -> None:
+        try:
+            executor = MigrationExecutor(connection)
+            missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        except DatabaseError as error:
+            raise CommandError(f"The database does not answer: {str(error).strip()}") from error
+        if missing:
+            raise CommandError("The database lacks migrations: run manage.py migrate.")
+
+    def _check_worker(self, worker: str, timeout: float) -> None:
+        try:
+            with current_app.connection_for_write(transport_options={"max_retries": 0}) as broker:
+                broker.ensure_connection(max_retries=1, timeout=ceil(timeout))
+                inspect = current_app.control.inspect([worker], timeout=timeout, connection=broker, limit=1)
+                answers = inspect.ping()
+        except (OperationalError, OSError) as error:
+            raise CommandError(f"The broker does not answer: {error}") from error
+        if not answers:
+            raise CommandError(f"The worker {worker} does not answer.")
