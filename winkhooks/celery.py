@@ -3,7 +3,8 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.platforms import set_pdeathsig
+from celery.signals import beat_embedded_init, worker_init
 from django.core.checks import run_checks
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
@@ -21,3 +22,9 @@ def refuse_wrong_settings(**kwargs: Any) -> None:
     errors = [message for message in run_checks() if message.is_serious()]
     if errors:
         sys.exit("\n".join(str(message) for message in errors))
+
+
+@beat_embedded_init.connect
+def end_beat_with_worker(**kwargs: Any) -> None:
+    """Let beat die with a worker that is killed, as Celery does with the pool; else it would go on beside the next."""
+    set_pdeathsig("SIGKILL")
