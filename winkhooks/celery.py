@@ -7,8 +7,13 @@ from celery.platforms import set_pdeathsig
 from celery.signals import beat_embedded_init, worker_init
 from django.core.checks import run_checks
 from django_structlog.celery.steps import DjangoStructLogInitStep
+from kombu.transport import redis as redis_transport
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "winkhooks.settings")
+
+# Where the broker goes away while a worker holds a message that it has not begun, kombu would put that message back over
+# the connection that is gone, and the worker would end with an AttributeError. A bell that is lost is found by the sweep.
+redis_transport.Channel.do_restore = False
 
 app = Celery("winkhooks")
 app.config_from_object("django.conf:settings", namespace="CELERY")
