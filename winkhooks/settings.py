@@ -19,6 +19,8 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from winkhooks.schedule import Every
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 # Beat keeps its schedule there, whatever the database is.
@@ -213,8 +215,8 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     # A message that outlives its interval is dropped: the next one does the same work.
-    "sweep": {"task": "webhooks.tasks.sweep", "schedule": timedelta(seconds=3), "options": {"expires": 3}},
-    "purge": {"task": "webhooks.tasks.purge", "schedule": timedelta(hours=1), "options": {"expires": 3600}},
+    "sweep": {"task": "webhooks.tasks.sweep", "schedule": Every(timedelta(seconds=3)), "options": {"expires": 3}},
+    "purge": {"task": "webhooks.tasks.purge", "schedule": Every(timedelta(hours=1)), "options": {"expires": 3600}},
 }
 
 # Languages

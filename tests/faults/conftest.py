@@ -1,21 +1,58 @@
+import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.faults.load import COMMAND_SECONDS
 from tests.stack import Stack
 
 WEBHOOK_IN_FLIGHT_PER_WEBHOOK = 10
+# Leases run out soon, so that what a killed process had comes back soon.
+SOON = {"WEBHOOK_TIMEOUT_SECONDS": "2", "WEBHOOK_LEASE_SECONDS": "9"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def engine(tmp_path_factory: pytest.TempPathFactory, postgres: str | None) -> Iterator[Stack]:
     """A stack without pages, whose leases run out soon. Each test leaves all its programs running."""
     with Stack(
         tmp_path_factory.mktemp("engine"),
         postgres=postgres,
         web=False,
-        WEBHOOK_TIMEOUT_SECONDS="2",
-        WEBHOOK_LEASE_SECONDS="9",
+        command_seconds=COMMAND_SECONDS,
         WEBHOOK_IN_FLIGHT_PER_WEBHOOK=str(WEBHOOK_IN_FLIGHT_PER_WEBHOOK),
+        **SOON,
     ) as engine:
         yield engine
+
+
+class ClockStack(Stack):
+    """A stack whose clock can be moved, and beat killed."""
+
+    def __init__(self, folder: Path, postgres: str | None) -> None:
+        self._clock = folder / "clock"
+        self._ahead = 0.0
+        self._clock.write_bytes(struct.pack("d", self._ahead))
+        super().__init__(
+            folder,
+            postgres=postgres,
+            web=False,
+            beat_apart=True,
+            command_seconds=COMMAND_SECONDS,
+            PYTHONPATH=str(Path(__file__).parent / "moved_clock"),
+            TEST_CLOCK=str(self._clock),
+            **SOON,
+        )
+
+    def move_clock(self, seconds: float) -> None:
+        """Move the clock of all its processes forward, or back with a negative number."""
+        self._ahead += seconds
+        with self._clock.open("r+b") as file:
+            file.write(struct.pack("d", self._ahead))
+
+
+@pytest.fixture(scope="package")
+def clock_stack(tmp_path_factory: pytest.TempPathFactory, postgres: str | None) -> Iterator[ClockStack]:
+    """Each test leaves its programs running, and the clock where it is."""
+    with ClockStack(tmp_path_factory.mktemp("clock"), postgres) as stack:
+        yield stack

@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -10,6 +11,7 @@ import redis
 
 from tests import actions
 from tests.actions import Listener
+from tests.faults.load import scaled, under_load
 from tests.receivers import Receiver
 from tests.stack import Stack
 
@@ -45,6 +47,11 @@ def frozen(engine: Stack) -> Iterator[None]:
         yield
     finally:
         os.kill(engine.broker.pid, signal.SIGCONT)
+
+
+def empty_the_broker(engine: Stack) -> None:
+    with redis.Redis.from_url(engine.env["REDIS_URL"]) as client:
+        client.flushall()
 
 
 @pytest.fixture
@@ -87,6 +94,25 @@ def test_events_go_on_after_the_broker_was_emptied(engine: Stack, receiver: Rece
     assert request.header("Wink-Event-Id") == announced["event_ids"][0]
 
 
-def empty_the_broker(engine: Stack) -> None:
-    with redis.Redis.from_url(engine.env["REDIS_URL"]) as client:
-        client.flushall()
+def kill_the_broker(engine: Stack) -> None:
+    """It keeps nothing on disk, so that all bells are lost."""
+    engine.broker.kill()
+    time.sleep(1)
+    engine.broker.start()
+
+
+def freeze_the_broker(engine: Stack) -> None:
+    with frozen(engine):
+        time.sleep(scaled(5, 30))
+
+
+@pytest.mark.parametrize("trouble", [kill_the_broker, freeze_the_broker, empty_the_broker])
+def test_nothing_is_lost_or_sent_twice_when_the_broker_fails_under_load(
+    engine: Stack, trouble: Callable[[Stack], None]
+) -> None:
+    with under_load(engine, events=scaled(1000, 20_000), per_second=200) as load:
+        for _ in range(scaled(1, 10)):
+            trouble(engine)
+        load.settle()
+
+    load.check(most_again=0)

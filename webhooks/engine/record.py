@@ -164,7 +164,8 @@ def _save_attempts(results: list[Result]) -> None:
         Attempt.objects.bulk_create([_attempt(result) for result in results])
         return
     # COPY costs a third of what an INSERT of the same rows through model instances costs.
-    with connection.cursor() as cursor, cursor.copy(COPY_ATTEMPTS) as copy:
+    # Django wraps the errors of execute(), but not those of copy(): a broken connection would look like a bug.
+    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(COPY_ATTEMPTS) as copy:
         for result in results:
             answer = result.answer
             copy.write_row(
