@@ -10,12 +10,13 @@ from webhooks.engine.drain import LEASE_MARGIN_SECONDS
 
 @register
 def check_lease_outlasts_requests(**kwargs: Any) -> list[CheckMessage]:
-    needed = settings.WEBHOOK_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS
+    # One time-out for the longest request, one for what waits its turn behind it.
+    needed = 2 * settings.WEBHOOK_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS
     if needed <= settings.WEBHOOK_LEASE_SECONDS:
         return []
     return [
         Error(
-            "WEBHOOK_LEASE_SECONDS is shorter than the longest request, so that two workers could send a delivery.",
+            "WEBHOOK_LEASE_SECONDS is too short for what is claimed to be sent and answered within it.",
             hint=f"Set it to {needed:g} or more, or lower WEBHOOK_TIMEOUT_SECONDS.",
             id="webhooks.E001",
         )

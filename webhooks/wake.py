@@ -3,8 +3,10 @@
 Nothing depends on it but speed. Where the broker is down or a bell is lost, the sweep finds the work in the database.
 """
 
-import threading
+import os
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 
 import redis
@@ -23,20 +25,72 @@ logger = structlog.get_logger(__name__)
 # looks for work; the time lets a bell that was lost be rung again.
 HANGING_KEY = "winkhooks:bell"
 HANGING_MILLISECONDS = 2000
-# A caller waits for the broker no longer than this, for each of two answers at most, ...
-BROKER_TIMEOUT_SECONDS = 0.2
-# ... and, after a failure, not at all for this long.
+# A caller waits for the broker no longer than this, and after a failure or a wait in vain not at all for a while.
+LONGEST_WAIT_SECONDS = 0.4
 SILENT_SECONDS = 1.0
+# So long the thread that rings waits for each of the broker's answers; a new connection takes several.
+ANSWER_SECONDS = 0.2
 
 
-class _Rope(threading.local):
-    """The calling thread's connection to the broker; libraries that fork make a new one in each process."""
+class _Ringer:
+    """The one thread of a process that talks to the broker, so that a slow one holds up nobody else."""
 
-    connection: Connection | None = None
-    silent_until = 0.0
+    def __init__(self) -> None:
+        self.silent_until = 0.0
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bell")
+        self._connection: Connection | None = None
+        self._redis = redis.Redis.from_url(
+            settings.REDIS_URL,
+            socket_timeout=ANSWER_SECONDS,
+            socket_connect_timeout=ANSWER_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+
+    def ring(self) -> "Future[None]":
+        return self._thread.submit(self._guarded, self._ring)
+
+    def take_down(self) -> "Future[None]":
+        return self._thread.submit(self._guarded, self._take_down)
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        self._redis.close()
+        if self._connection is not None:
+            self._connection.release()
+
+    def _ring(self) -> None:
+        if self._redis.set(HANGING_KEY, 1, nx=True, px=HANGING_MILLISECONDS):
+            current_app.send_task("webhooks.tasks.deliver_due", connection=self._open_connection(), retry=False)
+
+    def _take_down(self) -> None:
+        self._redis.delete(HANGING_KEY)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        if time.monotonic() < self.silent_until:
+            return
+        try:
+            step()
+        except (redis.RedisError, OperationalError, OSError) as error:
+            self._connection = None
+            self.silent_until = time.monotonic() + SILENT_SECONDS
+            logger.warning("broker_unreachable", error=str(error))
+
+    def _open_connection(self) -> Connection:
+        if self._connection is None:
+            self._connection = current_app.connection_for_write(
+                transport_options={
+                    "socket_timeout": ANSWER_SECONDS,
+                    "socket_connect_timeout": ANSWER_SECONDS,
+                    "max_retries": 0,
+                }
+            )
+        return self._connection
 
 
-_rope = _Rope()
+@cache
+def _ringer_of_process(pid: int) -> _Ringer:
+    """Return the ringer of this process; a fork, which inherits no thread, gets its own."""
+    return _Ringer()
 
 
 def ring_on_commit(using: str | None = None) -> None:
@@ -51,42 +105,26 @@ def ring_on_commit(using: str | None = None) -> None:
 
 def ring() -> None:
     """Send a worker to look for work, unless a bell hangs already; never raises, never waits long."""
-    if time.monotonic() < _rope.silent_until:
-        return
-    try:
-        if _redis().set(HANGING_KEY, 1, nx=True, px=HANGING_MILLISECONDS):
-            current_app.send_task("webhooks.tasks.deliver_due", connection=_connection(), retry=False)
-    except (redis.RedisError, OperationalError, OSError) as error:
-        _rope.connection = None
-        _rope.silent_until = time.monotonic() + SILENT_SECONDS
-        logger.warning("broker_unreachable", error=str(error))
+    _wait_for(_Ringer.ring)
+
+
+def ring_soon() -> None:
+    """Do the same without waiting for it at all: for loops that have other things to do."""
+    _ringer_of_process(os.getpid()).ring()
 
 
 def take_down() -> None:
     """Let the next commit ring again. A worker calls it before it looks for work."""
+    _wait_for(_Ringer.take_down)
+
+
+def _wait_for(step: Callable[[_Ringer], "Future[None]"]) -> None:
+    ringer = _ringer_of_process(os.getpid())
+    if time.monotonic() < ringer.silent_until:
+        return
     try:
-        _redis().delete(HANGING_KEY)
-    except (redis.RedisError, OSError) as error:
-        logger.warning("broker_unreachable", error=str(error))
-
-
-@cache
-def _redis() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=BROKER_TIMEOUT_SECONDS,
-        socket_connect_timeout=BROKER_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
-
-
-def _connection() -> Connection:
-    if _rope.connection is None:
-        _rope.connection = current_app.connection_for_write(
-            transport_options={
-                "socket_timeout": BROKER_TIMEOUT_SECONDS,
-                "socket_connect_timeout": BROKER_TIMEOUT_SECONDS,
-                "max_retries": 0,
-            }
-        )
-    return _rope.connection
+        step(ringer).result(LONGEST_WAIT_SECONDS)
+    except TimeoutError:
+        # The thread goes on by itself. Who comes next need not wait for the same broker again.
+        ringer.silent_until = time.monotonic() + SILENT_SECONDS
+        logger.warning("broker_slow", waited_seconds=LONGEST_WAIT_SECONDS)

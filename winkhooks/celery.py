@@ -3,7 +3,7 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.platforms import set_pdeathsig
+from celery.platforms import set_pdeathsig  # type: ignore[attr-defined]  # missing in the stubs
 from celery.signals import beat_embedded_init, worker_init
 from django.core.checks import run_checks
 from django_structlog.celery.steps import DjangoStructLogInitStep
@@ -11,8 +11,8 @@ from kombu.transport import redis as redis_transport
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "winkhooks.settings")
 
-# Where the broker goes away while a worker holds a message that it has not begun, kombu would put that message back over
-# the connection that is gone, and the worker would end with an AttributeError. A bell that is lost is found by the sweep.
+# Where the broker goes away while a worker holds a message that it has not begun, kombu would put it back over the
+# connection that is gone, and the worker would end with an AttributeError. The sweep finds what a lost bell was for.
 redis_transport.Channel.do_restore = False
 
 app = Celery("winkhooks")

@@ -1,10 +1,10 @@
 """Load while things break, and the count of what came of it.
 
-    with under_load(engine, events=2000, per_second=400) as load:
-        engine.worker.kill()
-        engine.worker.start()
-        load.settle()
-    load.check(most_again=60)
+with under_load(engine, events=2000, per_second=400) as load:
+    engine.worker.kill()
+    engine.worker.start()
+    load.settle()
+load.check(most_again=60)
 """
 
 import json

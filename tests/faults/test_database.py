@@ -46,9 +46,7 @@ def durable_postgres(postgres: str | None) -> Iterator[DurablePostgres]:
 
 
 @pytest.fixture(scope="module")
-def durable_engine(
-    tmp_path_factory: pytest.TempPathFactory, durable_postgres: DurablePostgres
-) -> Iterator[Stack]:
+def durable_engine(tmp_path_factory: pytest.TempPathFactory, durable_postgres: DurablePostgres) -> Iterator[Stack]:
     with Stack(
         tmp_path_factory.mktemp("durable"),
         postgres=durable_postgres.url,
@@ -98,7 +96,7 @@ def test_nothing_is_lost_or_sent_twice_when_connections_are_broken_off(engine: S
 
 
 def test_people_and_workers_do_not_lock_each_other_up(engine: Stack, postgres: str | None) -> None:
-    """Webhooks are disabled, enabled, changed and removed, and deliveries cancelled and redelivered, as they are sent."""
+    """Webhooks are disabled, enabled, changed and removed, deliveries cancelled and redelivered, as they are sent."""
     seconds = scaled(8, 60)
     before = deadlocks(engine, postgres)
     # Some fail, so that retries and failures are written as well.

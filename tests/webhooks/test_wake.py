@@ -1,12 +1,15 @@
 """The bell with a real Valkey: rung, hanging, frozen and gone."""
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Self, cast
 
 import pytest
 import redis
@@ -52,6 +55,42 @@ class Broker:
         return self.client.llen("celery")
 
 
+class SlowProxy:
+    """A way to the broker on which each answer takes `delay` seconds."""
+
+    def __init__(self, target: Path, delay: float) -> None:
+        self._target, self._delay = target, delay
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self._sockets: list[socket.socket] = []
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for each in [self._server, *self._sockets]:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                broker = socket.socket(socket.AF_UNIX)
+                broker.connect(str(self._target))
+                self._sockets += [client, broker]
+                threading.Thread(target=self._pass_on, args=(client, broker, 0.0), daemon=True).start()
+                threading.Thread(target=self._pass_on, args=(broker, client, self._delay), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket, delay: float) -> None:
+        with contextlib.suppress(OSError):
+            while content := source.recv(65536):
+                time.sleep(delay)
+                sink.sendall(content)
+
+
 @pytest.fixture
 def broker(
     tmp_path_factory: pytest.TempPathFactory, settings: Settings, monkeypatch: pytest.MonkeyPatch
@@ -60,13 +99,10 @@ def broker(
     settings.REDIS_URL = f"unix://{broker.socket}"
     monkeypatch.setattr(current_app.conf, "broker_url", f"redis+socket://{broker.socket}")
     monkeypatch.setattr(current_app.conf, "broker_write_url", f"redis+socket://{broker.socket}")
-    wake._redis.cache_clear()
-    monkeypatch.setattr(wake, "_rope", wake._Rope())
+    wake._ringer_of_process.cache_clear()
     yield broker
-    wake._redis().close()
-    wake._redis.cache_clear()
-    if wake._rope.connection is not None:
-        wake._rope.connection.release()
+    wake._ringer_of_process(os.getpid()).close()
+    wake._ringer_of_process.cache_clear()
     broker.stop()
 
 
@@ -121,14 +157,41 @@ def test_a_frozen_broker_holds_nobody_up(broker: Broker) -> None:
 def test_a_broker_that_freezes_between_the_two_steps_holds_nobody_up(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection = wake._connection
+    connect = wake._Ringer._open_connection
 
-    def freeze_and_connect() -> object:
+    def freeze_and_connect(ringer: wake._Ringer) -> object:
         os.kill(broker.process.pid, signal.SIGSTOP)
-        return connection()
+        return connect(ringer)
 
-    monkeypatch.setattr(wake, "_connection", freeze_and_connect)
+    monkeypatch.setattr(wake._Ringer, "_open_connection", freeze_and_connect)
     assert seconds_to_ring() < 0.5
+
+
+def test_a_broker_that_is_slow_with_each_answer_holds_nobody_up(broker: Broker, settings: Settings) -> None:
+    with SlowProxy(broker.socket, delay=0.15) as proxy:
+        settings.REDIS_URL = f"redis://127.0.0.1:{proxy.port}"
+        wake._ringer_of_process.cache_clear()
+        assert seconds_to_ring() < 0.5
+        assert seconds_to_ring() < 0.01
+        wake._ringer_of_process(os.getpid()).close()
+
+
+def test_ringing_soon_does_not_wait_at_all(broker: Broker) -> None:
+    os.kill(broker.process.pid, signal.SIGSTOP)
+    started = time.monotonic()
+    wake.ring_soon()
+    assert time.monotonic() - started < 0.05
+
+
+def test_a_fork_rings_with_a_connection_of_its_own(broker: Broker) -> None:
+    wake.ring()
+    wake.take_down()
+    pid = os.fork()
+    if not pid:
+        wake.ring()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert broker.bells == 2
 
 
 def test_after_the_broker_is_back_it_rings_again(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:

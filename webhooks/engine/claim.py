@@ -1,8 +1,7 @@
 """Taking due deliveries, under a lease, so that no other worker sends them.
 
-A claim looks at each webhook that has unfinished deliveries and takes of each no more than it has room for. So the
-backlog of one webhook, however deep, hides no other one. Webhooks to which not all may be sent that is due are asked
-one by one: see `ration`.
+A claim goes from webhook to webhook and takes of each no more than it has room for. So the backlog of one webhook,
+however deep, hides no other one. Webhooks to which not all may be sent that is due are asked one by one: see `ration`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +17,9 @@ from django.utils import timezone
 from webhooks.models import Delivery, Webhook
 from webhooks.models.delivery import DeliveryQuerySet
 
-# The webhooks with unfinished deliveries, in order of their ids from the cursor on: each step jumps to the next id in
+# Where fewer are due, they name all webhooks with due deliveries.
+OLDEST = 500
+# Where more are due: the webhooks with unfinished deliveries, in order of their ids. Each step jumps to the next id in
 # the index `delivery_queue`, so that it costs the same with ten deliveries behind a webhook as with a million.
 WAITING_WEBHOOKS = """
 WITH RECURSIVE waiting(webhook_id) AS (
@@ -35,33 +36,34 @@ WITH RECURSIVE waiting(webhook_id) AS (
     )
     FROM waiting WHERE waiting.webhook_id IS NOT NULL
 )
+SELECT webhook_id FROM waiting WHERE webhook_id IS NOT NULL LIMIT %(limit)s
 """
-LIST_WAITING = WAITING_WEBHOOKS + "SELECT webhook_id FROM waiting WHERE webhook_id IS NOT NULL"  # noqa: S608  constants
-CLAIM_POSTGRESQL = (
-    WAITING_WEBHOOKS  # noqa: S608  made of constants
-    + """
-, due AS (
+WEBHOOKS_AT_ONCE = 500
+CLAIM_POSTGRESQL = """
+WITH due AS (
     SELECT chosen.id, webhook.version AS webhook_version
-    FROM waiting
-    JOIN webhooks_webhook AS webhook
-        ON webhook.id = waiting.webhook_id AND webhook.rate_limit IS NULL AND webhook.cooling_until IS NULL
-    LEFT JOIN unnest(%(busy)s::uuid[], %(taken)s::int[]) AS busy(webhook_id, taken)
-        ON busy.webhook_id = waiting.webhook_id
+    FROM unnest(%(webhook_ids)s::uuid[], %(rooms)s::int[]) AS asked(webhook_id, room)
+    -- LATERAL with a LIMIT is never turned into a hash join, so that the webhooks are asked in the order given.
+    CROSS JOIN LATERAL (
+        SELECT version FROM webhooks_webhook
+        WHERE id = asked.webhook_id AND rate_limit IS NULL AND cooling_until IS NULL
+        LIMIT 1
+    ) AS webhook
     CROSS JOIN LATERAL (
         SELECT oldest.id
         FROM (VALUES (0), (1), (2)) AS line(priority)
         CROSS JOIN LATERAL (
             SELECT delivery.id FROM webhooks_delivery AS delivery
-            WHERE delivery.webhook_id = waiting.webhook_id
+            WHERE delivery.webhook_id = asked.webhook_id
                 AND delivery.priority = line.priority
                 AND delivery.next_attempt_at <= %(now)s
                 AND (delivery.leased_until IS NULL OR delivery.leased_until <= %(now)s)
             ORDER BY delivery.next_attempt_at
             -- The limit below would do, but the planner does not see it here: it would sort and lock the whole backlog.
-            LIMIT greatest(%(room)s - coalesce(busy.taken, 0), 0)
+            LIMIT asked.room
             FOR NO KEY UPDATE SKIP LOCKED
         ) AS oldest
-        LIMIT greatest(%(room)s - coalesce(busy.taken, 0), 0)
+        LIMIT asked.room
     ) AS chosen
     LIMIT %(limit)s
 )
@@ -72,7 +74,6 @@ WHERE delivery.id = due.id AND event.id = delivery.event_id
 RETURNING delivery.id, delivery.webhook_id, due.webhook_version, delivery.event_id, event.type_id, event.body,
     delivery.priority, delivery.attempt_count, delivery.budget_start, delivery.leased_until
 """
-)
 FIRST_CURSOR = UUID(int=0)
 SECRETS = ["webhook__secret", "webhook__previous_secret"]
 
@@ -103,26 +104,45 @@ class Claim:
 
 
 def claim(taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID = FIRST_CURSOR) -> list[Claim]:
-    """Take up to `limit` due deliveries, and so many of each webhook that it has `room` of them.
+    """Take up to `limit` due deliveries, and so many of each webhook that the caller has `room` of them.
 
-    `taken` says how many the caller has of a webhook already. Only webhooks with ids behind `cursor` are looked at, and
-    none that is rationed. Of a webhook first attempts come first, then retries, then replays, the oldest of each first.
+    `taken` says how many it has already. The webhooks behind `cursor` come first; none that is rationed is asked. Of a
+    webhook first attempts come first, then retries, then replays, the oldest of each first.
     """
     now = timezone.now()
+    rooms = {webhook_id: room - taken.get(webhook_id, 0) for webhook_id in webhooks_with_work(now, cursor)}
+    rooms = {webhook_id: free for webhook_id, free in rooms.items() if free > 0}
+    if not rooms or limit <= 0:
+        return []
     if connection.vendor == "postgresql":
-        return _claim_at_once(taken, room, limit, cursor, now)
-    return _claim_step_by_step(taken, room, limit, cursor, now)
+        return _claim_at_once(rooms, limit, now)
+    return _claim_one_by_one(rooms, limit, now)
 
 
-def _claim_at_once(taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID, now: datetime) -> list[Claim]:
+def webhooks_with_work(now: datetime, cursor: UUID = FIRST_CURSOR) -> list[UUID]:
+    """Return webhooks for which something may be due, those behind `cursor` first; all, unless there are very many."""
+    oldest = list(_due(now).order_by("next_attempt_at").values_list("webhook_id", flat=True)[:OLDEST])
+    webhook_ids = set(oldest)
+    if len(oldest) == OLDEST:
+        behind = _waiting_webhooks(cursor, WEBHOOKS_AT_ONCE)
+        webhook_ids.update(behind, _waiting_webhooks(FIRST_CURSOR, WEBHOOKS_AT_ONCE - len(behind)))
+    return sorted(webhook_ids, key=lambda webhook_id: (webhook_id <= cursor, webhook_id))
+
+
+def _waiting_webhooks(cursor: UUID, limit: int) -> list[UUID]:
+    with connection.cursor() as db_cursor:
+        place = cursor if connection.features.has_native_uuid_field else cursor.hex
+        db_cursor.execute(WAITING_WEBHOOKS, {"cursor": place, "limit": limit})
+        return [row[0] if isinstance(row[0], UUID) else UUID(row[0]) for row in db_cursor.fetchall()]
+
+
+def _claim_at_once(rooms: Mapping[UUID, int], limit: int, now: datetime) -> list[Claim]:
     with connection.cursor() as db_cursor:
         db_cursor.execute(
             CLAIM_POSTGRESQL,
             {
-                "cursor": cursor,
-                "busy": list(taken),
-                "taken": list(taken.values()),
-                "room": room,
+                "webhook_ids": list(rooms),
+                "rooms": list(rooms.values()),
                 "limit": limit,
                 "now": now,
                 "leased_until": lease_from(now),
@@ -131,34 +151,26 @@ def _claim_at_once(taken: Mapping[UUID, int], room: int, limit: int, cursor: UUI
         return _in_order(Claim(*row) for row in db_cursor.fetchall())
 
 
-def _claim_step_by_step(taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID, now: datetime) -> list[Claim]:
+def _claim_one_by_one(rooms: Mapping[UUID, int], limit: int, now: datetime) -> list[Claim]:
     """Do the same where the database has neither LATERAL nor SKIP LOCKED, and one writer at a time anyway."""
-    webhook_ids = _waiting_webhooks(cursor)
-    if not webhook_ids:
-        return []
     with transaction.atomic():
         rationed = set(Webhook.objects.rationed().values_list("pk", flat=True))
         delivery_ids: list[UUID] = []
-        for webhook_id in webhook_ids:
-            wanted = min(room - taken.get(webhook_id, 0), limit - len(delivery_ids))
+        for webhook_id, room in rooms.items():
+            wanted = min(room, limit - len(delivery_ids))
             if wanted > 0 and webhook_id not in rationed:
                 delivery_ids += due_of(webhook_id, now).values_list("pk", flat=True)[:wanted]
         return lease(delivery_ids, now)
 
 
-def _waiting_webhooks(cursor: UUID) -> list[UUID]:
-    with connection.cursor() as db_cursor:
-        db_cursor.execute(LIST_WAITING, {"cursor": cursor.hex})
-        return [UUID(row[0]) for row in db_cursor.fetchall()]
+def _due(now: datetime) -> DeliveryQuerySet:
+    """Return what is due and in no worker's hands."""
+    return Delivery.objects.filter(Q(leased_until=None) | Q(leased_until__lte=now), next_attempt_at__lte=now)
 
 
 def due_of(webhook_id: UUID, now: datetime) -> DeliveryQuerySet:
     """Return what is due at a webhook and in no worker's hands, in the order in which it is to be sent."""
-    return (
-        Delivery.objects.filter(Q(leased_until=None) | Q(leased_until__lte=now), webhook=webhook_id)
-        .filter(next_attempt_at__lte=now)
-        .order_by("priority", "next_attempt_at")
-    )
+    return _due(now).filter(webhook=webhook_id).order_by("priority", "next_attempt_at")
 
 
 def lease(delivery_ids: list[UUID], now: datetime) -> list[Claim]:

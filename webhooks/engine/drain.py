@@ -3,8 +3,9 @@
 import os
 import random
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.dispatch import receiver
 from django.utils import timezone
 
@@ -27,14 +28,17 @@ from webhooks.engine.ration import claim_rationed
 from webhooks.engine.record import Result, record
 from webhooks.engine.request import make_request
 from webhooks.engine.slots import process_slots
-from webhooks.engine.transport import Request, Transport
-from webhooks.models import Delivery, Webhook
+from webhooks.engine.transport import Answer, Request, Transport
+from webhooks.engine.waiting import Waiting
+from webhooks.models import Attempt, Delivery, Webhook
 
 logger = structlog.get_logger(__name__)
 
 # So often the database is asked for new work while requests are in flight, and answers wait no longer to be recorded.
 POLL_SECONDS = 0.02
 RECORD_BATCH = 250
+# What is claimed and waits its turn may be cancelled, its webhook changed or switched off: so often it is looked at.
+REVIEW_SECONDS = 0.5
 # A process stops taking work after this long, so that restarts and other tasks get their turn.
 LONGEST_SECONDS = 60.0
 # What is left of a lease when a request starts covers the longest possible request and this, to record it.
@@ -61,7 +65,8 @@ def never() -> bool:
 def drain(should_stop: Callable[[], bool] = never) -> int:
     """Deliver what is due until nothing is, or for a minute; return how many attempts were recorded.
 
-    Once `should_stop` says so, what is in flight comes to its end and what was only claimed is given back.
+    After its minute, or once `should_stop` says so, what is in flight comes to its end and what was only claimed is
+    given back. Where work is left the bell has been rung.
     """
     return Drain(_transport_of_process(os.getpid()), should_stop).run()
 
@@ -85,24 +90,21 @@ class Drain:
         self._transport = transport
         self._should_stop = should_stop
         self._slots = process_slots()
-        self._cap = settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK
         self._lease_needed = timedelta(seconds=settings.WEBHOOK_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS)
+        self._cap = settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK
+        self._waiting = Waiting(settings.WEBHOOK_IN_FLIGHT, self._cap)
         self._targets: dict[UUID, Webhook] = {}
-        self._waiting: dict[UUID, deque[Claim]] = {}
-        self._waiting_count = 0
-        # By webhook, what is in flight or answered and not recorded yet: what would be sent again if the process died.
-        self._under_way: Counter[UUID] = Counter()
-        # Whether free slots stay empty because each webhook for which something waits is at its cap.
+        # Until when this process has each delivery that waits, is in flight or is not recorded yet.
+        self._leases: dict[UUID, datetime] = {}
+        # Whether free places stay empty because each webhook for which something waits is at its cap.
         self._held_back = False
-        self._more_follows = False
         self._results: list[Result] = []
         self._oldest_result_at = 0.0
         self._recorded = 0
         self._cursor = FIRST_CURSOR
-        self._looked_at = 0.0
-        self._dispatch_at = 0.0
-        self._ration_at = 0.0
         self._more_is_due = True
+        self._more_follows = False
+        self._looked_at = self._dispatched_at = self._rationed_at = self._reviewed_at = 0.0
         self._pause = 0.0
         self._paused_until = 0.0
         self._stop_at = time.monotonic() + LONGEST_SECONDS
@@ -111,8 +113,12 @@ class Drain:
         try:
             while True:
                 if self._should_stop():
-                    self._give_back()
-                self._with_database(self._take_work)
+                    self._stop_at = min(self._stop_at, time.monotonic())
+                if time.monotonic() >= self._stop_at:
+                    self._with_database(self._give_back)
+                else:
+                    self._with_database(self._take_work)
+                    self._with_database(self._review)
                 self._send()
                 self._receive()
                 self._with_database(self._record_results)
@@ -122,7 +128,7 @@ class Drain:
             # Nothing is in flight any more, unless an error has ended the loop.
             for sent in self._transport.break_off():
                 self._slots.give_back(sent.slot)
-            self._with_database(self._release_waiting)
+            self._with_database(self._give_back)
         if self._more_is_due or self._more_follows:
             wake.ring()
         return self._recorded
@@ -130,135 +136,146 @@ class Drain:
     # Taking work
 
     def _take_work(self) -> None:
-        if time.monotonic() >= self._stop_at or self._sendable() >= settings.WEBHOOK_IN_FLIGHT:
+        now = time.monotonic()
+        room = 2 * settings.WEBHOOK_IN_FLIGHT - self._waiting.sendable() - self._transport.in_flight
+        if room <= settings.WEBHOOK_IN_FLIGHT / 2 or (not self._more_is_due and now - self._looked_at < POLL_SECONDS):
             return
-        if not self._more_is_due and time.monotonic() - self._looked_at < POLL_SECONDS:
-            return
-        dispatched = self._dispatch()
-        claims = self._claim()
+        dispatched = self._dispatch(now)
+        claims = self._claim(room, now)
         self._more_is_due = bool(claims) or dispatched >= DISPATCH_BATCH
-        self._looked_at = time.monotonic()
+        self._looked_at = now
 
-    def _dispatch(self) -> int:
-        if time.monotonic() < self._dispatch_at:
+    def _dispatch(self, now: float) -> int:
+        if now - self._dispatched_at < POLL_SECONDS:
             return 0
         dispatched = dispatch()
         if not dispatched:
-            self._dispatch_at = time.monotonic() + POLL_SECONDS
+            self._dispatched_at = now
         return dispatched
 
-    def _claim(self) -> list[Claim]:
-        """Claim twice what may be in flight, so that a slot which falls free finds its next delivery here."""
-        taken = Counter(self._under_way)
-        taken.update({webhook_id: len(queue) for webhook_id, queue in self._waiting.items()})
-        limit = 2 * settings.WEBHOOK_IN_FLIGHT - self._sendable() - self._transport.in_flight
-        rations = self._claim_rationed(taken, limit)
-        limit -= len(rations)
-        claims = claim(taken, 2 * self._cap, limit, self._cursor)
-        if len(claims) >= limit:
+    def _claim(self, room: int, now: float) -> list[Claim]:
+        """Claim up to twice what may be in flight, so that a place which falls free finds its next delivery here."""
+        taken = self._waiting.taken()
+        claims = self._claim_rationed(taken, room, now)
+        room -= len(claims)
+        plain = claim(taken, 2 * self._cap, room, self._cursor)
+        if len(plain) >= room:
             # There may be more than one process can send.
-            wake.ring()
-            self._cursor = max(claimed.webhook_id for claimed in claims)
-        elif self._cursor != FIRST_CURSOR:
-            # The last webhook is reached; those before the cursor have their turn next.
+            wake.ring_soon()
+            self._cursor = max(claimed.webhook_id for claimed in plain)
+        else:
             self._cursor = FIRST_CURSOR
-            claims += self._claim_from_start(taken, claims, limit)
-        claims += rations
+        claims += plain
         self._queue(claims)
         return claims
 
-    def _claim_rationed(self, taken: Counter[UUID], limit: int) -> list[Claim]:
-        if time.monotonic() < self._ration_at:
+    def _claim_rationed(self, taken: Counter[UUID], room: int, now: float) -> list[Claim]:
+        if now - self._rationed_at < POLL_SECONDS:
             return []
-        rations = claim_rationed(taken, self._cap, limit)
+        rations = claim_rationed(taken, self._cap, room)
         self._more_follows = rations.more_follows
-        self._ration_at = time.monotonic() + POLL_SECONDS
+        self._rationed_at = now
         return rations.claims
 
-    def _claim_from_start(self, taken: Counter[UUID], claims: list[Claim], limit: int) -> list[Claim]:
-        taken.update(claimed.webhook_id for claimed in claims)
-        return claim(taken, 2 * self._cap, limit - len(claims))
-
-    def _sendable(self) -> int:
-        """Count what waits and could be sent if slots were free; the rest waits for its webhook's own requests."""
-        return sum(
-            min(len(queue), self._cap - self._under_way[webhook_id]) for webhook_id, queue in self._waiting.items()
-        )
-
     def _queue(self, claims: list[Claim]) -> None:
-        """Queue what was claimed by webhook, as the webhooks are now; cancel what is for one that is switched off."""
-        self._load_targets(claims)
-        stopped: dict[str, list[Claim]] = {}
-        for claimed in claims:
-            webhook = self._targets.get(claimed.webhook_id)
-            if webhook is None:
-                continue
-            if webhook.reason_to_cancel:
-                stopped.setdefault(webhook.reason_to_cancel, []).append(claimed)
-                continue
-            self._waiting.setdefault(claimed.webhook_id, deque()).append(claimed)
-            self._waiting_count += 1
-        for reason, dropped in stopped.items():
-            Delivery.objects.filter(pk__in=[claimed.delivery_id for claimed in dropped]).cancel(reason)
-            release(dropped)
-
-    def _load_targets(self, claims: list[Claim]) -> None:
-        """Load the webhooks of `claims` that have changed since they were loaded, or were not yet."""
+        """Queue what was claimed; cancel what is for a webhook that is switched off."""
         known = {webhook_id: webhook.version for webhook_id, webhook in self._targets.items()}
-        changed = {claimed.webhook_id for claimed in claims if known.get(claimed.webhook_id) != claimed.webhook_version}
-        if changed:
-            self._targets |= _load(changed)
+        self._load({each.webhook_id for each in claims if known.get(each.webhook_id) != each.webhook_version})
+        for claimed in claims:
+            # One that is here already comes again when the clock has jumped over the end of its lease: only that moves.
+            is_new = claimed.delivery_id not in self._leases
+            self._leases[claimed.delivery_id] = claimed.leased_until
+            if is_new:
+                self._waiting.add(claimed)
+        self._cancel_for_disabled()
+
+    def _load(self, webhook_ids: set[UUID]) -> None:
+        webhooks = _load(webhook_ids) if webhook_ids else {}
+        self._targets |= webhooks
+        for webhook_id, webhook in webhooks.items():
+            self._waiting.mark(webhook_id, failing=webhook.failing_since is not None)
+        for webhook_id in webhook_ids - webhooks.keys():
+            # Its deliveries stay claimed, and so are tried again when the lease has run out.
+            self._targets.pop(webhook_id, None)
+
+    def _review(self) -> None:
+        """Look again at what waits its turn: drop what was cancelled, take over what was changed at its webhook."""
+        now = time.monotonic()
+        if not self._waiting or now - self._reviewed_at < REVIEW_SECONDS:
+            return
+        self._reviewed_at = now
+        ids = [claimed.delivery_id for claimed in self._waiting]
+        current = Delivery.objects.filter(pk__in=ids)
+        rows = list(current.values_list("pk", "next_attempt_at", "webhook_id", "webhook__version"))
+        self._load(
+            {
+                webhook_id
+                for _, _, webhook_id, version in rows
+                if webhook_id not in self._targets or self._targets[webhook_id].version != version
+            }
+        )
+        ended = {pk for pk, next_attempt_at, _, _ in rows if next_attempt_at is None}
+        self._release(self._waiting.drop(lambda claimed: claimed.delivery_id in ended))
+        self._cancel_for_disabled()
+
+    def _cancel_for_disabled(self) -> None:
+        off = {pk: webhook.reason_to_cancel for pk, webhook in self._targets.items() if webhook.reason_to_cancel}
+        dropped = self._waiting.drop(lambda claimed: claimed.webhook_id in off) if off else []
+        for reason in {off[claimed.webhook_id] for claimed in dropped}:
+            ids = [claimed.delivery_id for claimed in dropped if off[claimed.webhook_id] == reason]
+            Delivery.objects.filter(pk__in=ids).cancel(reason)
+        self._release(dropped)
+
+    def _give_back(self) -> None:
+        """Let others have what waits here."""
+        self._release(self._waiting.drop(lambda claimed: True))
+
+    def _release(self, claims: list[Claim]) -> None:
+        if claims:
+            release([replace(each, leased_until=self._leases.pop(each.delivery_id)) for each in claims])
 
     # Sending
 
     def _send(self) -> None:
-        """Fill the free slots, webhook by webhook in turn, up to each one's cap."""
+        """Fill the free places, webhook by webhook in turn, up to each one's cap."""
         now = timezone.now()
         progress = True
         while progress and self._transport.free:
             progress = False
-            for webhook_id in list(self._waiting):
+            for webhook_id in self._waiting.webhooks():
                 if not self._transport.free:
                     break
-                if self._under_way[webhook_id] < self._cap and self._send_next(webhook_id, now):
+                if self._waiting.may_send(webhook_id) and self._send_next(webhook_id, now):
                     progress = True
-        self._held_back = bool(self._waiting_count and self._transport.free)
+        self._held_back = bool(self._waiting and self._transport.free)
 
     def _send_next(self, webhook_id: UUID, now: datetime) -> bool:
         """Send the next delivery of the webhook, or drop it; return False where other processes use all its slots."""
-        queue = self._waiting[webhook_id]
-        claimed = queue[0]
-        if claimed.leased_until - now < self._lease_needed:
-            self._drop_next(webhook_id)
-            release([claimed])
+        webhook = self._targets.get(webhook_id)
+        if webhook is None:
+            # Nobody can read its secrets; its deliveries are tried again when their leases have run out.
+            del self._leases[self._waiting.pop(webhook_id).delivery_id]
             return True
         slot = self._slots.take(webhook_id)
         if slot is None:
             return False
-        self._drop_next(webhook_id)
-        webhook = self._targets[webhook_id]
-        request = make_request(claimed, webhook.url, webhook.valid_secrets(now), int(now.timestamp()))
+        claimed = self._waiting.pop(webhook_id)
+        if self._leases[claimed.delivery_id] - now < self._lease_needed:
+            self._slots.give_back(slot)
+            self._release([claimed])
+            return True
+        self._waiting.start(webhook_id)
+        try:
+            request = make_request(claimed, webhook.url, webhook.valid_secrets(now), int(now.timestamp()))
+        except Exception as error:
+            # Whatever is wrong with one delivery or its secret must not stop the others.
+            logger.exception("request_not_made", delivery=str(claimed.delivery_id))
+            self._slots.give_back(slot)
+            answer = Answer(now, 0, error=Attempt.Error.REQUEST, error_text=type(error).__name__)
+            self._add_result(claimed, Request(webhook.url, [], claimed.body), answer)
+            return True
         self._transport.start(request, Sent(claimed, request, slot))
-        self._under_way[webhook_id] += 1
         return True
-
-    def _drop_next(self, webhook_id: UUID) -> None:
-        queue = self._waiting[webhook_id]
-        queue.popleft()
-        self._waiting_count -= 1
-        if not queue:
-            del self._waiting[webhook_id]
-
-    def _give_back(self) -> None:
-        """Take no more work from now on, and let others have what waits here."""
-        self._stop_at = min(self._stop_at, time.monotonic())
-        if self._waiting:
-            self._with_database(self._release_waiting)
-
-    def _release_waiting(self) -> None:
-        release([claimed for queue in self._waiting.values() for claimed in queue])
-        self._waiting = {}
-        self._waiting_count = 0
 
     # Answers
 
@@ -267,16 +284,20 @@ class Drain:
             time.sleep(POLL_SECONDS)
         for sent, answer in self._transport.finished(POLL_SECONDS):
             self._slots.give_back(sent.slot)
-            # The jitter keeps retries apart; nobody gains by guessing it.
-            outcome = judge(answer, sent.claim.tries, timezone.now(), random.random())  # noqa: S311
-            if not self._results:
-                self._oldest_result_at = time.monotonic()
-            self._results.append(Result(sent.claim, sent.request, answer, outcome))
+            self._add_result(sent.claim, sent.request, answer)
+
+    def _add_result(self, claimed: Claim, request: Request, answer: Answer) -> None:
+        # The jitter keeps retries apart; nobody gains by guessing it.
+        outcome = judge(answer, claimed.tries, timezone.now(), random.random())  # noqa: S311
+        self._waiting.mark(claimed.webhook_id, failing=outcome.status != Delivery.Status.SUCCEEDED)
+        if not self._results:
+            self._oldest_result_at = time.monotonic()
+        self._results.append(Result(claimed, request, answer, outcome))
 
     def _must_wait(self) -> bool:
         """Say whether a pause, the next ration or a slot that another process uses is all that the loop waits for."""
         paused = time.monotonic() < self._paused_until
-        return paused or (not self._results and bool(self._waiting_count or self._more_follows))
+        return paused or (not self._results and bool(self._waiting or self._more_follows))
 
     def _record_results(self) -> None:
         if not self._results:
@@ -284,18 +305,39 @@ class Drain:
         waited = time.monotonic() - self._oldest_result_at
         pressing = self._held_back or not self._transport.in_flight
         if pressing or len(self._results) >= RECORD_BATCH or waited >= POLL_SECONDS:
-            recorded = record(self._results)
-            self._recorded += recorded.count
-            self._under_way.subtract(result.claim.webhook_id for result in self._results)
+            self._record([replace(each, claim=self._current(each.claim)) for each in self._results])
             self._results = []
-            self._drop_waiting(recorded.resting)
+            # What has ended may have made room for more of its webhook.
+            self._more_is_due = True
 
-    def _drop_waiting(self, webhook_ids: set[UUID]) -> None:
-        """Give back what waits for webhooks that rest."""
-        dropped = [claimed for webhook_id in webhook_ids for claimed in self._waiting.pop(webhook_id, ())]
-        self._waiting_count -= len(dropped)
-        if dropped:
-            release(dropped)
+    def _record(self, results: list[Result]) -> None:
+        try:
+            recorded = record(results)
+        except (OperationalError, InterfaceError):
+            raise
+        except DatabaseError:
+            # Not the database is in trouble but something in a result. It must not take the others along.
+            if len(results) > 1:
+                for result in results:
+                    self._record([result])
+                return
+            logger.exception("result_not_recorded", delivery=str(results[0].claim.delivery_id))
+            self._finish(results)
+            return
+        self._recorded += recorded.count
+        self._finish(results)
+        self._release(self._waiting.drop(lambda claimed: claimed.webhook_id in recorded.resting))
+        if any(result.outcome.webhook_is_gone for result in results):
+            self._reviewed_at = 0.0
+
+    def _finish(self, results: list[Result]) -> None:
+        for result in results:
+            self._waiting.finish(result.claim.webhook_id)
+            del self._leases[result.claim.delivery_id]
+
+    def _current(self, claimed: Claim) -> Claim:
+        leased_until = self._leases[claimed.delivery_id]
+        return claimed if claimed.leased_until == leased_until else replace(claimed, leased_until=leased_until)
 
     def _is_done(self) -> bool:
         if self._transport.in_flight:
@@ -303,8 +345,8 @@ class Drain:
         past_end = time.monotonic() >= self._stop_at
         if self._results:
             # Without a database until their leases have run out: others will send them again.
-            return past_end and all(result.claim.leased_until < timezone.now() for result in self._results)
-        return past_end or not (self._waiting_count or self._more_is_due or self._more_follows)
+            return past_end and all(self._current(each.claim).leased_until < timezone.now() for each in self._results)
+        return past_end or not (self._waiting or self._more_is_due or self._more_follows)
 
     # Trouble
 
@@ -337,6 +379,5 @@ def _load(webhook_ids: set[UUID]) -> dict[UUID, Webhook]:
         try:
             webhooks[webhook_id] = Webhook.objects.get(pk=webhook_id)
         except ImproperlyConfigured as error:
-            # Its deliveries stay claimed, and so are tried again when the lease has run out.
             logger.error("webhook_unreadable", webhook=str(webhook_id), error=str(error))
     return webhooks

@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from webhooks.engine.claim import Claim, due_of, lease
@@ -34,8 +34,8 @@ def claim_rationed(taken: Mapping[UUID, int], room: int, limit: int) -> Rations:
     rations = Rations()
     now = timezone.now()
     open_now = Webhook.objects.rationed().filter(Q(cooling_until=None) | Q(cooling_until__lte=now))
-    webhook_ids = list(open_now.filter(deliveries__next_attempt_at__lte=now).distinct().values_list("pk", flat=True))
-    for webhook_id in webhook_ids[:WEBHOOKS_AT_ONCE]:
+    due = Delivery.objects.filter(webhook=OuterRef("pk"), next_attempt_at__lte=now)
+    for webhook_id in open_now.filter(Exists(due)).order_by("?").values_list("pk", flat=True)[:WEBHOOKS_AT_ONCE]:
         wanted = min(room - taken.get(webhook_id, 0), limit - len(rations.claims))
         if wanted > 0:
             _take(webhook_id, wanted, now, rations)

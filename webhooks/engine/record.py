@@ -19,7 +19,8 @@ from webhooks.models.delivery import DeliveryQuerySet
 from winkhooks.uuid7 import uuid7
 
 # A lease that is another one by now means that a worker who holds that one will write the state. A delivery without a
-# next attempt was cancelled while its request was under way: it stays so, unless the receiver took it after all.
+# next attempt was cancelled while its request was under way, one with another budget was redelivered besides: they stay
+# so, unless the receiver took it after all.
 SAVE_POSTGRESQL = """
 UPDATE webhooks_delivery AS delivery
 SET attempt_count = delivery.attempt_count + 1,
@@ -33,10 +34,14 @@ SET attempt_count = delivery.attempt_count + 1,
     finished_at = result.finished_at
 FROM unnest(
     %(id)s::uuid[], %(lease)s::timestamptz[], %(url)s::text[], %(http_status)s::smallint[],
-    %(status)s::text[], %(end_reason)s::text[], %(next_attempt_at)s::timestamptz[], %(finished_at)s::timestamptz[]
-) AS result(id, lease, url, http_status, status, end_reason, next_attempt_at, finished_at)
+    %(status)s::text[], %(end_reason)s::text[], %(next_attempt_at)s::timestamptz[], %(finished_at)s::timestamptz[],
+    %(budget_start)s::int[]
+) AS result(id, lease, url, http_status, status, end_reason, next_attempt_at, finished_at, budget_start)
 WHERE delivery.id = result.id AND delivery.leased_until = result.lease
-    AND (delivery.next_attempt_at IS NOT NULL OR result.status = 'SUCCEEDED')
+    AND (
+        delivery.next_attempt_at IS NOT NULL AND delivery.budget_start = result.budget_start
+        OR result.status = 'SUCCEEDED'
+    )
 RETURNING delivery.id
 """
 
@@ -78,8 +83,11 @@ def record(results: list[Result]) -> Recorded:
         results = _without_retries_of_disabled(results)
         saved = _save_states(results)
         _save_attempts([result for result in results if result.claim.delivery_id in saved])
-        for webhook_id in sorted({result.claim.webhook_id for result in results if result.outcome.webhook_is_gone}):
-            Webhook(pk=webhook_id).disable(Webhook.DisabledReason.GONE)
+        # A 410 speaks of the URL that was called; a webhook that has another one by now goes on.
+        gone = {(result.claim.webhook_id, result.request.url) for result in results if result.outcome.webhook_is_gone}
+        for webhook_id, url in sorted(gone):
+            for webhook in Webhook.objects.without_secrets().filter(pk=webhook_id, url=url):
+                webhook.disable(Webhook.DisabledReason.GONE)
     return Recorded(len(saved), resting)
 
 
@@ -119,6 +127,7 @@ def _save_at_once(results: list[Result], now: datetime) -> set[UUID]:
                 "status": [str(result.outcome.status) for result in results],
                 "end_reason": [str(result.outcome.end_reason) for result in results],
                 "next_attempt_at": [result.outcome.next_attempt_at for result in results],
+                "budget_start": [result.claim.budget_start for result in results],
                 "finished_at": [None if result.outcome.next_attempt_at else now for result in results],
             },
         )
@@ -132,7 +141,7 @@ def _save_one_by_one(results: list[Result], now: datetime) -> set[UUID]:
         outcome = result.outcome
         held = _held(result)
         if outcome.status != Delivery.Status.SUCCEEDED:
-            held = held.unfinished()
+            held = held.unfinished().filter(budget_start=result.claim.budget_start)
         if held.update(
             **_facts(result),
             status=outcome.status,

@@ -152,6 +152,7 @@ class _Transfer(Generic[Tag]):
         if line.startswith(b"HTTP/"):
             # A new answer begins; the one before was interim, such as "103 Early Hints".
             self.headers.clear()
+            self.header_bytes = 0
             return
         self.header_bytes += len(line)
         name, separator, value = line.decode("latin-1").partition(":")

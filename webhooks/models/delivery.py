@@ -117,10 +117,15 @@ class Delivery(models.Model):
             ),
         ]
         indexes = [
-            # The queue. Finished rows are not in it, so that they cost the engine nothing.
+            # The queue, by webhook and as a whole. Finished rows are not in it, so that they cost the engine nothing.
             models.Index(
                 fields=["webhook", "priority", "next_attempt_at"],
                 name="delivery_queue",
+                condition=models.Q(next_attempt_at__isnull=False),
+            ),
+            models.Index(
+                fields=["next_attempt_at"],
+                name="delivery_due",
                 condition=models.Q(next_attempt_at__isnull=False),
             ),
             models.Index(fields=["webhook", "-id"], name="delivery_webhook"),

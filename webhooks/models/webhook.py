@@ -45,6 +45,10 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
         """Keep those to which not all that is due may be sent: limited by their owner, or cooling down."""
         return self.filter(models.Q(rate_limit__isnull=False) | models.Q(cooling_until__isnull=False))
 
+    def without_secrets(self) -> Self:
+        """Leave the secrets in the database, encrypted: for all who do not sign."""
+        return self.defer("secret", "previous_secret")
+
     def off(self) -> Self:
         """Keep those to which nothing is sent any more."""
         return self.filter(models.Q(enabled=False) | models.Q(removed_at__isnull=False))

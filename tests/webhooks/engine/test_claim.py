@@ -10,7 +10,8 @@ from time_machine import TimeMachineFixture
 
 from accounts.models import Account
 from tests.webhooks.conftest import announce, make_webhook
-from webhooks.engine.claim import FIRST_CURSOR, Claim, claim, release
+from webhooks.engine import claim as claim_module
+from webhooks.engine.claim import FIRST_CURSOR, Claim, claim, release, webhooks_with_work
 from webhooks.engine.dispatch import dispatch
 from webhooks.models import Delivery, Webhook
 
@@ -134,11 +135,38 @@ def test_the_limit_holds_over_all_webhooks(account: Account) -> None:
     assert len(claim_all()) == 8
 
 
-def test_it_goes_on_behind_the_cursor(account: Account) -> None:
+def test_the_webhooks_behind_the_cursor_come_first(account: Account) -> None:
     webhooks = sorted(make_webhook(account, "https://a.example/", name=str(number)).id for number in range(3))
     make_due(account)
-    assert [each.webhook_id for each in claim({}, 5, 5, webhooks[0])] == webhooks[1:]
-    assert [each.webhook_id for each in claim({}, 5, 5, FIRST_CURSOR)] == webhooks[:1]
+    assert {each.webhook_id for each in claim({}, 5, 2, webhooks[0])} == set(webhooks[1:])
+    assert [each.webhook_id for each in claim({}, 5, 2, webhooks[1])] == webhooks[:1]
+
+
+def test_where_very_much_is_due_no_webhook_is_overlooked(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim_module, "OLDEST", 3)
+    flooded = make_webhook(account, "https://a.example/", "booking.created", name="flooded")
+    make_due(account, 5)
+    others = [make_webhook(account, "https://b.example/", "property.created", name=str(number)) for number in range(4)]
+    announce(account, "property.created")
+    dispatch()
+    now = datetime.now(UTC)
+    assert webhooks_with_work(now) == sorted([flooded.id, *(other.id for other in others)])
+    monkeypatch.setattr(claim_module, "WEBHOOKS_AT_ONCE", 2)
+    seen: set[UUID] = set()
+    cursor = FIRST_CURSOR
+    for _ in range(5):
+        found = [each for each in webhooks_with_work(now, cursor) if each > cursor][:2]
+        seen.update(found)
+        cursor = found[-1] if found else FIRST_CURSOR
+    assert seen >= {other.id for other in others}
+
+
+def test_webhooks_whose_deliveries_wait_for_later_cost_nothing(account: Account) -> None:
+    for number in range(3):
+        make_webhook(account, "https://a.example/", name=str(number))
+    make_due(account)
+    Delivery.objects.update(status="RETRYING", next_attempt_at=datetime.now(UTC) + timedelta(hours=2))
+    assert webhooks_with_work(datetime.now(UTC)) == []
 
 
 def test_a_redelivery_counts_its_tries_anew(account: Account, webhook: Webhook) -> None:

@@ -1,12 +1,14 @@
 """The whole engine against real receivers, for each row of the contract's table."""
 
 import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DataError, OperationalError, connection
 from django.utils import timezone
 from pytest_django import Settings
+from time_machine import TimeMachineFixture
 
 from accounts.models import Account, User
 from tests import receivers
@@ -261,7 +263,7 @@ def test_it_rings_for_another_worker_when_there_is_more_than_it_takes(
 ) -> None:
     settings.WEBHOOK_IN_FLIGHT = 2
     rung: list[bool] = []
-    monkeypatch.setattr(wake, "ring", lambda: rung.append(True))
+    monkeypatch.setattr(wake, "ring_soon", lambda: rung.append(True))
     announce(account, count=20)
     drain()
     assert rung
@@ -293,7 +295,7 @@ def test_what_cannot_start_within_its_lease_is_given_back(
 def test_a_database_that_fails_for_a_moment_loses_nothing_and_sends_nothing_twice(
     account: Account, listening_webhook: Webhook, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failures = [DatabaseError("gone"), DatabaseError("still gone")]
+    failures = [OperationalError("gone"), OperationalError("still gone")]
 
     def record_at_last(results: list[Result]) -> Recorded:
         if failures:
@@ -306,6 +308,167 @@ def test_a_database_that_fails_for_a_moment_loses_nothing_and_sends_nothing_twic
     assert drain() == 5
     assert len(receiver.requests) == 5
     assert ledger().balances
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no connection that could break.")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("table", ["webhooks_delivery", "webhooks_attempt"])
+def test_a_connection_that_breaks_in_the_middle_of_a_batch_loses_nothing_and_sends_nothing_twice(
+    account: Account, listening_webhook: Webhook, receiver: Receiver, table: str
+) -> None:
+    """The server ends the connection at the first write after the requests; the second time all goes well."""
+    event = "UPDATE OF attempt_count" if table == "webhooks_delivery" else "INSERT"
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SEQUENCE breakage")
+        cursor.execute("""
+            CREATE FUNCTION break_once() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF nextval('breakage') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+                RETURN NEW;
+            END $$
+        """)
+        cursor.execute(f"CREATE TRIGGER break_once BEFORE {event} ON {table} EXECUTE FUNCTION break_once()")
+    try:
+        announce(account, count=30)
+        assert drain() == 30
+        assert len(receiver.requests) == 30
+        assert ledger().balances
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION break_once CASCADE")
+            cursor.execute("DROP SEQUENCE breakage")
+
+
+def test_a_result_that_the_database_refuses_takes_no_other_along(
+    account: Account, listening_webhook: Webhook, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = announce(account, count=10)[3]
+
+    def record_all_but_one(results: list[Result]) -> Recorded:
+        if any(result.claim.event_id == refused.id for result in results):
+            raise DataError("not this one")
+        return record(results)
+
+    monkeypatch.setattr(drain_module, "record", record_all_but_one)
+    assert drain() == 9
+    assert Delivery.objects.filter(status="SUCCEEDED").count() == 9
+    assert len(receiver.requests) == 10
+
+
+@pytest.mark.parametrize("count", [21, 30, 45, 100])
+def test_it_ends_only_when_nothing_is_due(
+    account: Account, listening_webhook: Webhook, receiver: Receiver, count: int
+) -> None:
+    announce(account, count=count)
+    assert drain() == count
+
+
+class TestChangesWhileDeliveriesWait:
+    """One request is in flight and holds the others back; what was claimed with it is not sent after the change."""
+
+    @pytest.fixture
+    def slow(self, account: Account, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+        settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK = 1
+        monkeypatch.setattr(drain_module, "REVIEW_SECONDS", 0.0)
+        with Receiver(status(204, delay=0.4)) as slow:
+            make_webhook(account, slow.url)
+            announce(account, count=2)
+            yield slow
+
+    def drain_and(self, change: Callable[[], object], slow: Receiver) -> None:
+        done = False
+
+        def change_once_sent() -> bool:
+            nonlocal done
+            if slow.requests and not done:
+                done = True
+                change()
+            return False
+
+        drain(should_stop=change_once_sent)
+
+    @pytest.mark.parametrize("off", ["disable", "remove"])
+    def test_a_webhook_that_is_switched_off_gets_nothing_more(self, slow: Receiver, owner: User, off: str) -> None:
+        webhook = Webhook.objects.get()
+        reason = Webhook.DisabledReason.BY_USER
+        self.drain_and(lambda: webhook.disable(reason, owner) if off == "disable" else webhook.remove(owner), slow)
+        assert len(slow.requests) == 1
+        assert sorted(Delivery.objects.values_list("status", "attempt_count")) == [("CANCELLED", 0), ("SUCCEEDED", 1)]
+
+    def test_what_is_cancelled_is_not_sent(self, slow: Receiver) -> None:
+        self.drain_and(lambda: Delivery.objects.all().cancel(Delivery.EndReason.BY_USER), slow)
+        assert len(slow.requests) == 1
+        ends = set(Delivery.objects.values_list("status", "end_reason", "leased_until"))
+        assert ends == {("SUCCEEDED", "", None), ("CANCELLED", "BY_USER", None)}
+
+    def test_the_next_request_goes_to_the_new_url_with_the_new_secret(self, slow: Receiver, receiver: Receiver) -> None:
+        webhook = Webhook.objects.get()
+
+        def change() -> None:
+            Webhook.objects.update(url=receiver.url)
+            webhook.rotate_secret(None)
+
+        self.drain_and(change, slow)
+        assert (len(slow.requests), len(receiver.requests)) == (1, 1)
+        headers = {name.lower(): value for name, value in receiver.requests[0].headers}
+        signing.verify_wink(webhook.secret, headers, receiver.requests[0].body)
+
+    def test_410_stops_what_waits(self, slow: Receiver) -> None:
+        slow.answer_with(status(410, delay=0.2))
+        drain()
+        assert len(slow.requests) == 1
+        assert sorted(Delivery.objects.values_list("status", flat=True)) == ["CANCELLED", "DEAD"]
+
+
+def test_many_webhooks_that_hang_leave_room_for_the_others(
+    account: Account, receiver: Receiver, settings: Settings
+) -> None:
+    settings.WEBHOOK_IN_FLIGHT = 20
+    settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK = 5
+    with Receiver(receivers.hang) as hanging:
+        for number in range(8):
+            make_webhook(account, hanging.url, name=str(number))
+        Webhook.objects.update(failing_since=timezone.now(), consecutive_failures=1)
+        make_webhook(account, receiver.url, name="quick")
+        announce(account, count=15)
+        started = time.monotonic()
+        drain()
+    assert len(receiver.requests) == 15
+    assert max(request.at for request in receiver.requests) - started < 0.9
+
+
+def test_a_secret_that_is_no_key_stops_no_other_webhook(
+    account: Account, listening_webhook: Webhook, receiver: Receiver
+) -> None:
+    broken = make_webhook(account, receiver.url, name="broken")
+    broken.secret = "whsec_notbase64!"
+    broken.save()
+    announce(account)
+    drain()
+    assert listening_webhook.deliveries.get().status == "SUCCEEDED"
+    assert broken.deliveries.get().status == "RETRYING"
+    attempt = Attempt.objects.get(delivery__webhook=broken)
+    assert (attempt.error, attempt.error_text) == ("REQUEST", "InvalidSignature")
+
+
+def test_a_clock_that_jumps_over_the_lease_sends_nothing_twice(
+    account: Account, settings: Settings, time_machine: TimeMachineFixture
+) -> None:
+    with Receiver(status(204, delay=0.5)) as receiver:
+        make_webhook(account, receiver.url)
+        announce(account, count=3)
+        jumped = False
+
+        def jump_once_sent() -> bool:
+            nonlocal jumped
+            if len(receiver.requests) == 3 and not jumped:
+                jumped = True
+                time_machine.move_to(timezone.now() + timedelta(hours=1))
+            return False
+
+        assert drain(should_stop=jump_once_sent) == 3
+    assert len(receiver.requests) == 3
+    assert set(Delivery.objects.values_list("status", "leased_until")) == {("SUCCEEDED", None)}
 
 
 def test_a_secret_that_cannot_be_decrypted_stops_no_other_webhook(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +17,7 @@ pytestmark = [pytest.mark.storage, pytest.mark.django_db]
 STARTED = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 SUCCEEDED = Outcome(Delivery.Status.SUCCEEDED)
 REFUSED = Outcome(Delivery.Status.DEAD, Delivery.EndReason.REFUSED)
+EXHAUSTED = Outcome(Delivery.Status.DEAD, Delivery.EndReason.EXHAUSTED)
 GONE = Outcome(Delivery.Status.DEAD, Delivery.EndReason.GONE)
 RETRYING = Outcome(Delivery.Status.RETRYING, next_attempt_at=STARTED + timedelta(minutes=1))
 
@@ -27,7 +29,9 @@ def claims(account: Account, webhook: Webhook) -> list[Claim]:
     return claim({}, 10, 10)
 
 
-def result(claimed: Claim, outcome: Outcome = SUCCEEDED, status: int | None = 200) -> Result:
+def result(
+    claimed: Claim, outcome: Outcome = SUCCEEDED, status: int | None = 200, url: str = "https://sent.example/"
+) -> Result:
     answer = Answer(
         started_at=STARTED,
         duration_ms=12,
@@ -38,7 +42,7 @@ def result(claimed: Claim, outcome: Outcome = SUCCEEDED, status: int | None = 20
         headers=[("Content-Type", "text/plain")],
         snippet=b"\xff\x00ok",
     )
-    return Result(claimed, Request("https://sent.example/", [("Wink-Version", "2.0")], claimed.body), answer, outcome)
+    return Result(claimed, Request(url, [("Wink-Version", "2.0")], claimed.body), answer, outcome)
 
 
 def test_an_attempt_keeps_what_was_sent_and_what_came_back(claims: list[Claim]) -> None:
@@ -122,12 +126,32 @@ def test_410_switches_the_webhook_off_and_cancels_the_rest(account: Account, web
     announce(account, count=3)
     dispatch()
     [claimed] = claim({}, 1, 1)
-    record([result(claimed, GONE, 410)])
+    record([result(claimed, GONE, 410, url=webhook.url)])
     webhook.refresh_from_db()
     assert (webhook.enabled, webhook.disabled_reason, webhook.disabled_by) == (False, "GONE", None)
     assert Delivery.objects.get(pk=claimed.delivery_id).status == "DEAD"
     others = Delivery.objects.exclude(pk=claimed.delivery_id)
     assert set(others.values_list("status", "end_reason")) == {("CANCELLED", "WEBHOOK_DISABLED")}
+
+
+def test_410_of_a_url_that_the_webhook_had_before_leaves_it_on(claims: list[Claim], webhook: Webhook) -> None:
+    record([result(claims[0], GONE, 410, url="https://old.example/")])
+    webhook.refresh_from_db()
+    assert webhook.enabled
+    assert Delivery.objects.get(pk=claims[0].delivery_id).status == "DEAD"
+
+
+def test_what_is_redelivered_while_its_last_attempt_is_under_way_is_sent_again(claims: list[Claim]) -> None:
+    delivery = Delivery.objects.filter(pk=claims[0].delivery_id)
+    delivery.update(attempt_count=9)
+    last = replace(claims[0], attempt_count=9)
+    delivery.cancel(Delivery.EndReason.BY_USER)
+    assert delivery.redeliver() == 1
+    assert record([result(last, EXHAUSTED, 500)]).count == 1
+    redelivered = delivery.get()
+    assert (redelivered.status, redelivered.attempt_count, redelivered.leased_until) == ("PENDING", 10, None)
+    assert redelivered.next_attempt_at is not None
+    assert redelivered.budget_start == 9
 
 
 def test_failures_count_for_the_health_of_their_webhook(account: Account, claims: list[Claim]) -> None:
