@@ -24,6 +24,8 @@ def demo_values() -> dict[str, str]:
         # The demo has no https: browsers would not send the cookies back.
         "SESSION_COOKIE_SECURE": "False",
         "CSRF_COOKIE_SECURE": "False",
+        # Shown among the worker's lines.
+        "EMAIL_URL": "consolemail://",
         "WEBHOOK_SECRET_KEYS": Fernet.generate_key().decode(),
         # Its receiver is on this machine.
         "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",

@@ -63,6 +63,7 @@ def run() -> None:
         collect_static()
         receiver_port = prepare_demo()
         os.environ["PORT"] = str(port)
+        os.environ.setdefault("PORTAL_URL", f"http://localhost:{port}")
         names = ["web", "worker"]
         if receiver_port:
             os.environ["RECEIVER_PORT"] = str(receiver_port)

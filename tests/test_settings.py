@@ -35,11 +35,13 @@ def env_example() -> str:
     return (BASE_DIR / ".env.example").read_text()
 
 
-def load_settings(*, debug: str = "False", **variables: str) -> subprocess.CompletedProcess[str]:
+def load_settings(
+    code: str = "import winkhooks.settings", *, debug: str = "False", **variables: str
+) -> subprocess.CompletedProcess[str]:
     complete = {"SECRET_KEY": "a-secret-key", "WEBHOOK_SECRET_KEYS": KEY, "ENV_FILE": os.devnull, "DEBUG": debug}
     environment = {"PATH": os.environ["PATH"]} | complete | variables
     return subprocess.run(
-        [sys.executable, "-c", "import winkhooks.settings"],
+        [sys.executable, "-c", code],
         cwd=BASE_DIR,
         env=environment,
         capture_output=True,
@@ -88,6 +90,16 @@ def test_the_example_works_once_its_keys_are_filled_in(tmp_path: Path) -> None:
         ("SECRET_KEY", ""),
         ("SESSION_COOKIE_SECURE", "2"),
         ("CSRF_COOKIE_SECURE", "maybe"),
+        ("EMAIL_URL", "mail.example.com"),
+        ("EMAIL_URL", "pop3://mail.example.com"),
+        ("EMAIL_URL", "smtp://"),
+        ("EMAIL_URL", "smtp://mail.example.com:smtp"),
+        ("DEFAULT_FROM_EMAIL", "Wink"),
+        ("DEFAULT_FROM_EMAIL", "webhooks@"),
+        ("PORTAL_URL", "webhooks.example.com"),
+        ("PORTAL_URL", "https://"),
+        ("HEARTBEAT_URL", "monitor.example.com/ping"),
+        ("HEARTBEAT_URL", "https:///ping"),
         ("DATABASE_URL", "mysql://localhost/winkhooks"),
         ("DATABASE_URL", "winkhooks.sqlite3"),
         ("REDIS_URL", "localhost:6379"),
@@ -131,6 +143,7 @@ def test_an_empty_value_means_the_default() -> None:
         **dict.fromkeys(
             [
                 *("ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "SESSION_COOKIE_SECURE", "DATABASE_URL", "REDIS_URL"),
+                *("EMAIL_URL", "DEFAULT_FROM_EMAIL", "PORTAL_URL", "HEARTBEAT_URL"),
                 *("TIME_ZONE", "WEBHOOK_ALLOWED_NETWORKS", "WEBHOOK_TIMEOUT_SECONDS", "WEBHOOK_IN_FLIGHT", "LOG_LEVEL"),
             ],
             "",
@@ -138,6 +151,36 @@ def test_an_empty_value_means_the_default() -> None:
     )
 
     assert (loaded.stderr, loaded.returncode) == ("", 0)
+
+
+def setting(expression: str, **variables: str) -> str:
+    loaded = load_settings(f"from winkhooks.settings import *; print({expression})", **variables)
+    assert loaded.stderr == ""
+    return loaded.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        ("smtp://mail.example.com", "mail.example.com 25 None None False False"),
+        ("smtp+tls://user:pass%40word@mail.example.com", "mail.example.com 587 user pass@word True False"),
+        ("smtp+ssl://mail.example.com:4465", "mail.example.com 4465 None None False True"),
+    ],
+)
+def test_the_mail_server_is_read_from_its_url(value: str, expected: str) -> None:
+    names = ["EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD"]
+    switches = [f"globals().get('{name}', False)" for name in ("EMAIL_USE_TLS", "EMAIL_USE_SSL")]
+    assert setting(", ".join(names + switches), EMAIL_URL=value) == expected
+    assert setting("EMAIL_BACKEND, EMAIL_TIMEOUT", EMAIL_URL=value).endswith("smtp.EmailBackend 10")
+
+
+def test_without_a_mail_server_emails_are_written_to_the_output() -> None:
+    assert setting("EMAIL_BACKEND") == "django.core.mail.backends.console.EmailBackend"
+
+
+def test_the_heartbeat_beats_only_where_somebody_listens() -> None:
+    assert setting("'heartbeat' in CELERY_BEAT_SCHEDULE") == "False"
+    assert setting("'heartbeat' in CELERY_BEAT_SCHEDULE", HEARTBEAT_URL="https://monitor.example.com/ping") == "True"
 
 
 # The demo's

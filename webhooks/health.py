@@ -5,14 +5,24 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Q
 from django.utils import timezone
 
-from webhooks.models import Webhook
+from webhooks.models import Delivery, Webhook
+from winkhooks.uuid7 import first_uuid7_at
 
 FAILURES_BEFORE_REST = 10
 FIRST_REST = timedelta(minutes=1)
 LONGEST_REST = timedelta(hours=1)
+
+FAILING_LONGEST = timedelta(days=5)
+DEAD_LEAST = 10
+# So many attempts ten dead deliveries have had. A webhook that rests between its probes may never get as far: where
+# events keep coming, each probe is the first attempt of another one.
+FAILURES_LEAST = 100
+LOOKED_AT_MOST = 10_000
 
 
 def note(outcomes: Iterable[tuple[UUID, bool]]) -> set[UUID]:
@@ -67,3 +77,33 @@ def _fail(webhook: Webhook, failures: int, now: datetime) -> None:
         rest = min(max(FIRST_REST, 2 * timedelta(seconds=webhook.cooling_seconds)), LONGEST_REST)
         webhook.cooling_until = now + rest
         webhook.cooling_seconds = int(rest.total_seconds())
+
+
+def disable_failing() -> int:
+    """Switch off the webhooks that kept failing for 5 days without one success; return how many.
+
+    Those with fewer than 10 dead deliveries since then, or as many attempts, are left alone: too little was tried.
+    """
+    disabled = 0
+    failing = Webhook.objects.present().filter(enabled=True, failing_since__lte=timezone.now() - FAILING_LONGEST)
+    for webhook in failing.only("failing_since", "consecutive_failures"):
+        if webhook.consecutive_failures >= FAILURES_LEAST or _has_many_dead(webhook):
+            with transaction.atomic():
+                # A success may have come meanwhile; the lock keeps the next one out until this is written.
+                still_failing = failing.filter(pk=webhook.pk, failing_since=webhook.failing_since)
+                if still_failing.select_for_update(no_key=True).only("pk").first():
+                    disabled += webhook.disable(Webhook.DisabledReason.FAILING)
+    return disabled
+
+
+def _has_many_dead(webhook: Webhook) -> bool:
+    """Count its dead deliveries since it began to fail.
+
+    The oldest ones are looked at: they are the first to die, and behind them may be a million that nobody has tried.
+    """
+    assert webhook.failing_since is not None
+    # That whose failure was the first was made a little before.
+    first = first_uuid7_at(webhook.failing_since - timedelta(seconds=settings.WEBHOOK_LEASE_SECONDS))
+    oldest = webhook.deliveries.filter(pk__gte=first).order_by("pk")[:LOOKED_AT_MOST]
+    dead = Count("pk", filter=Q(status=Delivery.Status.DEAD, finished_at__gte=webhook.failing_since))
+    return bool(oldest.aggregate(dead=dead)["dead"] >= DEAD_LEAST)

@@ -1,13 +1,16 @@
-"""What Celery runs. Tasks carry no payload: what there is to do stands in the database."""
+"""What Celery runs. Tasks carry no payload, at most an id: what there is to do stands in the database."""
 
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
+from uuid import UUID
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from webhooks import retention, wake
+from webhooks import health, notices, retention, wake
 from webhooks.engine.drain import drain
+from webhooks.heartbeat import beat
+from webhooks.notices import MESSAGE_SECONDS, SEND_SECONDS
 
 # Celery tells only the main process of a worker that it is to end. The processes that run tasks are its forks and share
 # this with it, so that a drain need not go on for its whole minute.
@@ -36,3 +39,29 @@ def sweep() -> None:
 def purge() -> None:
     """Remove what has been kept long enough."""
     retention.purge()
+
+
+@shared_task
+def watch() -> None:
+    """Switch off what keeps failing, and have owners and managers told of what has changed."""
+    health.disable_failing()
+    _notify_next()
+
+
+@shared_task(soft_time_limit=SEND_SECONDS)
+def notify(webhook_id: str, state: str) -> None:
+    """Tell owners and managers of the webhook's new state; then go on with the next notice, unless mail is down."""
+    if notices.send(UUID(webhook_id), state):
+        _notify_next()
+
+
+def _notify_next() -> None:
+    if notice := notices.claim():
+        webhook_id, state = notice
+        notify.apply_async((str(webhook_id), state), expires=MESSAGE_SECONDS)
+
+
+@shared_task
+def heartbeat() -> None:
+    """Tell the outside monitor that work flows, if it does."""
+    beat()

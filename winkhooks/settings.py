@@ -10,13 +10,15 @@ import math
 import sys
 import zoneinfo
 from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
 import structlog
 from cryptography.fernet import Fernet
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 from django.utils.translation import gettext_lazy as _
 
 from winkhooks.schedule import Every
@@ -74,6 +76,46 @@ def url(name: str, default: str, schemes: tuple[str, ...]) -> str:
     value = env.str(name, default="") or default
     if urlsplit(value).scheme not in schemes:
         raise ImproperlyConfigured(f"{name} must be a URL that begins with {', '.join(f'{s}:' for s in schemes)}.")
+    return value
+
+
+def http_url(name: str, default: str) -> str:
+    value = url(name, default, ("http", "https")) if default or env.str(name, default="") else ""
+    if value and not _names_host(value):
+        raise ImproperlyConfigured(f"{name} must be a URL with a host, as in https://webhooks.example.com.")
+    return value
+
+
+def _names_host(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def email_settings(name: str) -> dict[str, str | int | bool | None]:
+    """Return Django's settings of e-mail; where the variable is empty, e-mails are written to the output."""
+    schemes = ("smtp", "smtp+tls", "smtp+ssl", "consolemail", "filemail")
+    value = url(name, "consolemail://", schemes)
+    scheme = urlsplit(value).scheme
+    if scheme.startswith("smtp") and not _names_host(value):
+        raise ImproperlyConfigured(
+            f"{name} must be a URL with a host, as in smtp+tls://user:password@mail.example.com."
+        )
+    config: dict[str, str | int | bool | None] = env.email_url_config(value)
+    config["EMAIL_PORT"] = config["EMAIL_PORT"] or {"smtp+tls": 587, "smtp+ssl": 465}.get(scheme, 25)
+    return {setting: chosen for setting, chosen in config.items() if setting.startswith("EMAIL_")}
+
+
+def email_address(name: str, default: str) -> str:
+    value = env.str(name, default="") or default
+    try:
+        validate_email(parseaddr(value)[1])
+    except ValidationError:
+        raise ImproperlyConfigured(
+            f"{name} must be an e-mail address, or a name with one as in Wink <webhooks@example.com>."
+        ) from None
     return value
 
 
@@ -175,6 +217,15 @@ LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "accounts:account_list"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"
 
+# E-mails
+
+EMAIL_URL = env.str("EMAIL_URL", default="")
+vars().update(email_settings("EMAIL_URL"))
+# Of each step; by default a mail server that does not answer would hold a worker for ever.
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = email_address("DEFAULT_FROM_EMAIL", "webhooks@localhost")
+PORTAL_URL = http_url("PORTAL_URL", "http://localhost:8000").rstrip("/")
+
 # Storage
 
 DATABASES = {
@@ -216,8 +267,20 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     # A message that outlives its interval is dropped: the next one does the same work.
     "sweep": {"task": "webhooks.tasks.sweep", "schedule": Every(timedelta(seconds=3)), "options": {"expires": 3}},
+    # A drain may keep a worker for a minute, so that this waits a little longer than until the next one comes.
+    "watch": {"task": "webhooks.tasks.watch", "schedule": Every(timedelta(minutes=1)), "options": {"expires": 150}},
     "purge": {"task": "webhooks.tasks.purge", "schedule": Every(timedelta(hours=1)), "options": {"expires": 3600}},
 }
+
+# An outside monitor, which misses the calls when no work is done any more.
+
+HEARTBEAT_URL = http_url("HEARTBEAT_URL", "")
+if HEARTBEAT_URL:
+    CELERY_BEAT_SCHEDULE["heartbeat"] = {
+        "task": "webhooks.tasks.heartbeat",
+        "schedule": Every(timedelta(minutes=1)),
+        "options": {"expires": 150},
+    }
 
 # Languages
 

@@ -62,6 +62,14 @@ class Webhook(models.Model):
         GONE = "GONE", _("The receiver answered 410 Gone")
         FAILING = "FAILING", _("It kept failing")
 
+    class NotifiedState(models.TextChoices):
+        """What owners and managers know of the health of a webhook; nothing while it was healthy all the time."""
+
+        FAILING = "FAILING", _("Told that it is failing")
+        DISABLED = "DISABLED", _("Told that it was disabled")
+        # Told either of that, and then somebody enabled it; no delivery has shown yet whether it works.
+        RESUMED = "RESUMED", _("Enabled again")
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     account = models.ForeignKey(Account, models.CASCADE, related_name="webhooks", verbose_name=_("account"))
     name = models.CharField(_("name"), max_length=200)
@@ -104,6 +112,23 @@ class Webhook(models.Model):
     )
     rate_tokens = models.FloatField(default=0, editable=False)
     rate_tokens_at = models.DateTimeField(null=True, editable=False)
+    notified_state = models.CharField(
+        _("what members were told"),
+        max_length=8,
+        choices=NotifiedState.choices,
+        blank=True,
+        default="",
+        # Stays in the table, so that processes of the version before can go on making webhooks.
+        db_default="",
+        editable=False,
+    )
+    notified_at = models.DateTimeField(_("told"), null=True, editable=False)
+    notify_after = models.DateTimeField(
+        _("next notice not before"),
+        null=True,
+        editable=False,
+        help_text=_("Set while a worker sends a notice, and after the mail server failed."),
+    )
     version = models.PositiveIntegerField(
         _("version"), default=1, editable=False, help_text=_("Goes up with every change.")
     )
@@ -132,6 +157,10 @@ class Webhook(models.Model):
                 condition=models.Q(enabled=True, disabled_at=None, disabled_reason="")
                 | models.Q(enabled=False, disabled_at__isnull=False) & ~models.Q(disabled_reason=""),
                 name="webhook_disabled_with_reason",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(notified_state__in=["", "FAILING", "DISABLED", "RESUMED"]),
+                name="webhook_notified_state_known",
             ),
         ]
         indexes = [
@@ -200,6 +229,12 @@ class Webhook(models.Model):
                 consecutive_failures=0,
                 cooling_until=None,
                 cooling_seconds=0,
+                # Who was told of trouble is told of its end, once a delivery shows it.
+                notified_state=models.Case(
+                    models.When(notified_state="", then=models.Value("")),
+                    default=models.Value(Webhook.NotifiedState.RESUMED),
+                ),
+                notified_at=timezone.now(),
                 version=models.F("version") + 1,
                 updated_at=timezone.now(),
             )
