@@ -37,7 +37,7 @@ FROM unnest(
 ) AS result(id, lease, url, http_status, status, end_reason, next_attempt_at, finished_at)
 WHERE delivery.id = result.id AND delivery.leased_until = result.lease
     AND (delivery.next_attempt_at IS NOT NULL OR result.status = 'SUCCEEDED')
-RETURNING delivery.id
+RETURNING result.id, result.lease
 """
 
 
@@ -47,6 +47,9 @@ COPY webhooks_attempt (
     request_headers, response_headers, response_snippet
 ) FROM STDIN
 """
+
+Lease = tuple[UUID, datetime]
+"""A delivery, and until when it was claimed: one claim of it among others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def record(results: list[Result]) -> Recorded:
         resting = health.note((result.claim.webhook_id, result.outcome.status == succeeded) for result in results)
         results = _without_retries_of_disabled(results)
         saved = _save_states(results)
-        _save_attempts([result for result in results if result.claim.delivery_id in saved])
+        _save_attempts([result for result in results if _lease(result) in saved])
         for webhook_id in sorted({result.claim.webhook_id for result in results if result.outcome.webhook_is_gone}):
             Webhook(pk=webhook_id).disable(Webhook.DisabledReason.GONE)
     return Recorded(len(saved), resting)
@@ -96,17 +99,22 @@ def _without_retries_of_disabled(results: list[Result]) -> list[Result]:
     ]
 
 
-def _save_states(results: list[Result]) -> set[UUID]:
-    """Write the states that the attempts lead to; return the deliveries whose lease still held."""
+def _lease(result: Result) -> Lease:
+    # One batch may hold a delivery twice, where its lease ran out under way and this very process took it again.
+    return result.claim.delivery_id, result.claim.leased_until
+
+
+def _save_states(results: list[Result]) -> set[Lease]:
+    """Write the states that the attempts lead to; return the leases that still held."""
     now = timezone.now()
     saved = _save_at_once(results, now) if connection.vendor == "postgresql" else _save_one_by_one(results, now)
     for result in results:
-        if result.claim.delivery_id not in saved and _held(result).update(**_facts(result)):
-            saved.add(result.claim.delivery_id)
+        if _lease(result) not in saved and _held(result).update(**_facts(result)):
+            saved.add(_lease(result))
     return saved
 
 
-def _save_at_once(results: list[Result], now: datetime) -> set[UUID]:
+def _save_at_once(results: list[Result], now: datetime) -> set[Lease]:
     with connection.cursor() as cursor:
         cursor.execute(
             SAVE_POSTGRESQL,
@@ -122,10 +130,10 @@ def _save_at_once(results: list[Result], now: datetime) -> set[UUID]:
                 "finished_at": [None if result.outcome.next_attempt_at else now for result in results],
             },
         )
-        return {row[0] for row in cursor.fetchall()}
+        return set(cursor.fetchall())
 
 
-def _save_one_by_one(results: list[Result], now: datetime) -> set[UUID]:
+def _save_one_by_one(results: list[Result], now: datetime) -> set[Lease]:
     """Do the same where the database does not unnest arrays; it has no round trips that would make it slow."""
     saved = set()
     for result in results:
@@ -140,7 +148,7 @@ def _save_one_by_one(results: list[Result], now: datetime) -> set[UUID]:
             next_attempt_at=outcome.next_attempt_at,
             finished_at=None if outcome.next_attempt_at else now,
         ):
-            saved.add(result.claim.delivery_id)
+            saved.add(_lease(result))
     return saved
 
 

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 
 from accounts.models import Account, User
 from tests.webhooks.conftest import announce, make_webhook
@@ -67,6 +68,15 @@ def test_a_retry_has_its_time(claims: list[Claim]) -> None:
     assert (delivery.status, delivery.next_attempt_at) == ("RETRYING", RETRYING.next_attempt_at)
     assert (delivery.attempt_count, delivery.last_http_status, delivery.finished_at) == (1, None, None)
     assert delivery.leased_until is None
+
+
+def test_a_delivery_that_was_claimed_again_while_it_was_under_way_is_written_once(claims: list[Claim]) -> None:
+    with time_machine.travel(claims[0].leased_until + timedelta(seconds=1)):
+        again = next(claimed for claimed in claim({}, 10, 10) if claimed.delivery_id == claims[0].delivery_id)
+
+    assert record([result(claims[0]), result(again)]).count == 1
+    assert Attempt.objects.get().number == 1
+    assert Delivery.objects.get(pk=again.delivery_id).status == "SUCCEEDED"
 
 
 def test_a_batch_of_all_kinds_is_written_together(claims: list[Claim]) -> None:
