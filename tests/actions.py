@@ -227,19 +227,25 @@ def _change(webhook: Webhook, person: User) -> None:
     )
 
 
-def wait_for_retries(webhook_ids: list[str], seconds: float) -> list[float]:
-    """Wait until all deliveries have failed once; return how long after its attempt each is due, in seconds."""
+def wait_for_rest(webhook_ids: list[str], seconds: float) -> list[float]:
+    """Wait until all webhooks rest; return of each delivery that failed how long after its attempt it is due."""
     deliveries = Delivery.objects.filter(webhook__in=webhook_ids)
+    awake = Webhook.objects.filter(pk__in=webhook_ids, cooling_until=None)
     until = time.monotonic() + seconds
-    while Event.objects.filter(status=Event.Status.NEW).exists() or deliveries.exclude(attempt_count=1).exists():
-        assert time.monotonic() < until, "Not all deliveries failed in time."
+    while awake.exists() or deliveries.filter(leased_until__isnull=False).exists():
+        assert time.monotonic() < until, "Not all webhooks rest."
         time.sleep(0.1)
     return [
-        (due - started_at).total_seconds() - duration_ms / 1000
-        for due, started_at, duration_ms in deliveries.filter(status=Delivery.Status.RETRYING).values_list(
-            "next_attempt_at", "attempts__started_at", "attempts__duration_ms"
+        (due - started_at).total_seconds()
+        for due, started_at in deliveries.filter(status=Delivery.Status.RETRYING).values_list(
+            "next_attempt_at", "attempts__started_at"
         )
     ]
+
+
+def remove_webhooks(webhook_ids: list[str]) -> None:
+    for webhook in Webhook.objects.filter(pk__in=webhook_ids):
+        webhook.remove(None)
 
 
 def settle_with_retries(webhook_ids: list[str], seconds: float) -> Standing:

@@ -28,19 +28,20 @@ def test_all_arrive_when_their_receiver_was_down(clock_stack: ClockStack) -> Non
     with Receiver(status(503)) as receiver:
         listeners = clock_stack.call(actions.make_listeners, receiver.url, WEBHOOKS)
         announced = clock_stack.call(actions.announce, listeners["account_id"], events)
-        receiver.wait_for(events * WEBHOOKS, seconds=PATIENCE_SECONDS)
-        waits = clock_stack.call(actions.wait_for_retries, listeners["webhook_ids"], PATIENCE_SECONDS)
+        waits = clock_stack.call(actions.wait_for_rest, listeners["webhook_ids"], PATIENCE_SECONDS)
+        failed = len(receiver.requests)
         receiver.answer_with(status(204))
-        # Nothing is sent before its time, however often the bell rings meanwhile.
+        # The webhooks rest, and no retry is sent before its time, however often the bell rings meanwhile.
         time.sleep(2 * SWEEP_SECONDS)
-        before_their_time = len(receiver.requests) - events * WEBHOOKS
+        too_soon = len(receiver.requests) - failed
         clock_stack.move_clock(2 * FIRST_WAIT.total_seconds())
         standing = clock_stack.call(actions.settle, listeners["webhook_ids"], PATIENCE_SECONDS)
 
-    assert len(waits) == events * WEBHOOKS
+    assert len(waits) == failed
     assert min(waits) >= FIRST_WAIT.total_seconds()
-    assert max(waits) <= FIRST_WAIT.total_seconds() * (1 + JITTER) + 1
-    assert before_their_time == 0
+    # Judged when the answer is there, and that may take a busy machine a while.
+    assert max(waits) <= FIRST_WAIT.total_seconds() * (1 + JITTER) + 5
+    assert too_soon == 0
     assert standing == {
         "deliveries": {"SUCCEEDED": events * WEBHOOKS},
         "leases": 0,
@@ -49,7 +50,8 @@ def test_all_arrive_when_their_receiver_was_down(clock_stack: ClockStack) -> Non
     }
     times = Counter((request.path, request.header("Wink-Event-Id")) for request in receiver.requests)
     assert {event_id for _, event_id in times} == set(announced["event_ids"])
-    assert set(times.values()) == {2}
+    assert len(times) == events * WEBHOOKS
+    assert Counter(times.values()) == {1: events * WEBHOOKS - failed, 2: failed}
 
 
 def test_bells_work_without_beat_and_what_lost_its_bell_comes_when_beat_is_back(clock_stack: ClockStack) -> None:
@@ -92,23 +94,27 @@ def test_nothing_is_lost_when_the_clock_jumps_an_hour_forward_and_back(clock_sta
 
 
 def test_no_retry_is_sent_before_its_time_when_the_clock_jumps_back(clock_stack: ClockStack) -> None:
+    # Not so many that the webhooks would have to rest.
+    events = 5
     with Receiver(status(503)) as receiver:
         listeners = clock_stack.call(actions.make_listeners, receiver.url, WEBHOOKS)
-        clock_stack.call(actions.announce, listeners["account_id"], 50)
-        clock_stack.call(actions.wait_for_retries, listeners["webhook_ids"], PATIENCE_SECONDS)
+        clock_stack.call(actions.announce, listeners["account_id"], events)
+        receiver.wait_for(events * WEBHOOKS, seconds=PATIENCE_SECONDS)
         receiver.answer_with(status(204))
         clock_stack.move_clock(-HOUR)
         time.sleep(2 * SWEEP_SECONDS)
-        before_their_time = len(receiver.requests) - 50 * WEBHOOKS
-        # Beat works on after the jump: without a sweep nobody would look for what is due now.
+        too_soon = len(receiver.requests) - events * WEBHOOKS
         clock_stack.move_clock(HOUR + 2 * FIRST_WAIT.total_seconds())
         standing = clock_stack.call(actions.settle, listeners["webhook_ids"], PATIENCE_SECONDS)
 
-    assert before_their_time == 0
-    assert standing["deliveries"] == {"SUCCEEDED": 50 * WEBHOOKS}
-    assert standing["leases"] == 0
-    assert standing["balances"]
-    assert len(receiver.requests) == 2 * 50 * WEBHOOKS
+    assert too_soon == 0
+    assert standing == {
+        "deliveries": {"SUCCEEDED": events * WEBHOOKS},
+        "leases": 0,
+        "balances": True,
+        "unfinished": 0,
+    }
+    assert len(receiver.requests) == 2 * events * WEBHOOKS
 
 
 def test_the_sweep_goes_on_after_the_clock_jumped_back(clock_stack: ClockStack) -> None:

@@ -76,6 +76,7 @@ def test_a_stopped_worker_finishes_what_is_under_way(engine: Stack) -> None:
     assert seconds < 15
     assert in_the_middle < load.deliveries
     assert leases == 0
+    assert load.receiver.most_at_once <= UNDER_WAY
     load.check(most_again=0)
 
 
@@ -87,6 +88,7 @@ def test_a_worker_stops_although_receivers_hang(engine: Stack) -> None:
         started = time.monotonic()
         engine.worker.stop(seconds=60)
         seconds = time.monotonic() - started
+        engine.call(actions.remove_webhooks, listeners["webhook_ids"])
         engine.worker.start()
 
     assert seconds < 15
