@@ -1,0 +1,205 @@
+"""What the scenarios run on: PostgreSQL as a server has it, nginx as the receiver, and one stack at a time."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+
+from tests import servers
+from tests.stack import Stack
+
+NGINX = Path("/usr/sbin/nginx")
+LIMIT_SECONDS = 300
+# What is committed is on the disk, as where it counts; the rest is what a machine of this size is given.
+POSTGRES_SETTINGS = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "wal_level": "replica",
+    "checkpoint_timeout": "15min",
+    "max_wal_size": "4GB",
+    "shared_buffers": "1GB",
+    "shared_preload_libraries": "pg_stat_statements",
+    # Only the scenario that counts statements pays for counting them.
+    "pg_stat_statements.track": "none",
+}
+NGINX_CONFIGURATION = """
+daemon off;
+{user}
+worker_processes {processes};
+pid {folder}/nginx.pid;
+error_log stderr error;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    keepalive_timeout 75s;
+    keepalive_requests 100000000;
+    client_body_buffer_size 64k;
+    client_body_temp_path {folder}/nginx-body;
+    proxy_temp_path {folder}/nginx-proxy;
+    fastcgi_temp_path {folder}/nginx-fastcgi;
+    uwsgi_temp_path {folder}/nginx-uwsgi;
+    scgi_temp_path {folder}/nginx-scgi;
+    log_format arrivals '$msec';
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        default_type application/json;
+        location / {{ return 200 '{{"received":true}}'; }}
+        location /logged/ {{ access_log {folder}/arrivals.log arrivals; return 200 '{{"received":true}}'; }}
+    }}
+}}
+"""
+
+
+class Ground:
+    """Starts each thing when it is first asked for, and ends all when it is left."""
+
+    def __init__(self) -> None:
+        self._ending = contextlib.ExitStack()
+        # Sockets must have short paths, and PostgreSQL's own user must get to them.
+        place = "/tmp" if os.geteuid() == 0 else None
+        self._temporary = tempfile.TemporaryDirectory(prefix="winkhooks-bench-", dir=place)
+        self.folder = Path(self._temporary.name)
+        self._postgres = ""
+        self._receiver = ""
+        self._stack: Stack | None = None
+        self._concurrency = 0
+
+    def __enter__(self) -> Self:
+        self._ending.enter_context(self._temporary)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self.end_stack()
+        finally:
+            self._ending.close()
+
+    @property
+    def postgres(self) -> str:
+        """The URL of PostgreSQL."""
+        if not self._postgres:
+            folder = self.folder / "server"
+            folder.mkdir()
+            self.folder.chmod(0o711)
+            process = servers.start_postgres(folder, **POSTGRES_SETTINGS)
+            self._ending.callback(servers.stop, process, signal.SIGINT, 60)
+            url = servers.postgres_url(folder)
+            servers.wait_until(
+                lambda: servers.postgres_answers(url), "PostgreSQL", process, folder / "postgres.log", seconds=60
+            )
+            self._postgres = url
+        return self._postgres
+
+    @property
+    def receiver(self) -> str:
+        """The address of nginx, which answers 200 to everything; it logs the arrivals under `logged/`."""
+        if not self._receiver:
+            port = _free_port()
+            configuration = self.folder / "nginx.conf"
+            configuration.write_text(
+                NGINX_CONFIGURATION.format(
+                    folder=self.folder,
+                    port=port,
+                    processes=1,
+                    user="user root;" if os.geteuid() == 0 else "",
+                )
+            )
+            log = self.folder / "nginx.log"
+            process = servers.start([NGINX, "-c", configuration, "-e", "stderr"], log=log)
+            self._ending.callback(servers.stop, process, signal.SIGTERM)
+            servers.wait_until(lambda: _listens(port), "nginx", process, log)
+            self._receiver = f"http://127.0.0.1:{port}/"
+        return self._receiver
+
+    @property
+    def arrivals(self) -> list[float]:
+        """The moments, in Unix seconds, at which requests under `logged/` were answered."""
+        return [float(line) for line in (self.folder / "arrivals.log").read_text().splitlines()]
+
+    def forget_arrivals(self) -> None:
+        os.truncate(self.folder / "arrivals.log", 0)
+
+    def stack(self, concurrency: int = 2) -> Stack:
+        """Return a stack on PostgreSQL with so many processes that deliver; another one ends before."""
+        if self._stack is None or self._concurrency != concurrency:
+            self.end_stack()
+            # The program that measures is in the stack's environment as the worker is.
+            self._stack = Stack(
+                self._new_folder(), postgres=self.postgres, web=False, concurrency=concurrency
+            ).__enter__()
+            self._concurrency = concurrency
+        return self._stack
+
+    def end_stack(self) -> None:
+        if self._stack is not None:
+            stack, self._stack = self._stack, None
+            stack.__exit__(None, None, None)
+
+    @contextlib.contextmanager
+    def embedded_stack(self) -> Iterator[Stack]:
+        """Start what `make run` does without any set-up: SQLite, and one process that delivers."""
+        self.end_stack()
+        with Stack(self._new_folder(), web=False, concurrency=1) as stack:
+            yield stack
+
+    def limit(self, deliveries: int, processes: int) -> dict[str, Any]:
+        """Measure the floor under what is being measured, on the same PostgreSQL and the same receiver."""
+        dsn = _dsn(self.postgres)
+        command = [
+            *(sys.executable, "-m", "tests.bench.limit", "--dsn", dsn, "--url", self.receiver),
+            *("--deliveries", str(deliveries), "--processes", str(processes)),
+        ]
+        done = subprocess.run(
+            command, cwd=servers.PROJECT, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"The limit ended with {done.returncode}: {done.stderr}")
+        figures: dict[str, Any] = json.loads(done.stdout)
+        return figures
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of what was started."""
+        versions = {}
+        if self._postgres:
+            with psycopg.connect(self._postgres) as connection:
+                versions["PostgreSQL"] = str(connection.execute("SHOW server_version").fetchone()[0])  # type: ignore[index]
+        if self._receiver:
+            answer = subprocess.run([NGINX, "-v"], capture_output=True, text=True, check=True)
+            versions["nginx"] = answer.stderr.strip().partition("/")[2]
+        return versions
+
+    def _new_folder(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="stack-", dir=self.folder))
+
+
+def _dsn(url: str) -> str:
+    """Return the URL in the form that libpq reads."""
+    return url.replace("postgres://", "postgresql://", 1)
+
+
+def _free_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port: int = unused.getsockname()[1]
+        return port
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
