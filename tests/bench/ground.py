@@ -36,7 +36,7 @@ POSTGRES_SETTINGS = {
 NGINX_CONFIGURATION = """
 daemon off;
 {user}
-worker_processes {processes};
+worker_processes 1;
 pid {folder}/nginx.pid;
 error_log stderr error;
 events {{ worker_connections 4096; }}
@@ -113,7 +113,6 @@ class Ground:
                 NGINX_CONFIGURATION.format(
                     folder=self.folder,
                     port=port,
-                    processes=1,
                     user="user root;" if os.geteuid() == 0 else "",
                 )
             )
@@ -125,18 +124,14 @@ class Ground:
         return self._receiver
 
     @property
-    def arrivals(self) -> list[float]:
-        """The moments, in Unix seconds, at which requests under `logged/` were answered."""
-        return [float(line) for line in (self.folder / "arrivals.log").read_text().splitlines()]
-
-    def forget_arrivals(self) -> None:
-        os.truncate(self.folder / "arrivals.log", 0)
+    def arrivals(self) -> Path:
+        """Where the receiver writes the moments, in Unix seconds, at which it answered what came under `logged/`."""
+        return self.folder / "arrivals.log"
 
     def stack(self, concurrency: int = 2) -> Stack:
         """Return a stack on PostgreSQL with so many processes that deliver; another one ends before."""
         if self._stack is None or self._concurrency != concurrency:
             self.end_stack()
-            # The program that measures is in the stack's environment as the worker is.
             self._stack = Stack(
                 self._new_folder(), postgres=self.postgres, web=False, concurrency=concurrency
             ).__enter__()
@@ -169,17 +164,6 @@ class Ground:
             raise RuntimeError(f"The limit ended with {done.returncode}: {done.stderr}")
         figures: dict[str, Any] = json.loads(done.stdout)
         return figures
-
-    def versions(self) -> dict[str, str]:
-        """Return the versions of what was started."""
-        versions = {}
-        if self._postgres:
-            with psycopg.connect(self._postgres) as connection:
-                versions["PostgreSQL"] = str(connection.execute("SHOW server_version").fetchone()[0])  # type: ignore[index]
-        if self._receiver:
-            answer = subprocess.run([NGINX, "-v"], capture_output=True, text=True, check=True)
-            versions["nginx"] = answer.stderr.strip().partition("/")[2]
-        return versions
 
     def _new_folder(self) -> Path:
         return Path(tempfile.mkdtemp(prefix="stack-", dir=self.folder))

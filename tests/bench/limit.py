@@ -1,7 +1,7 @@
 """The floor under a durable delivery: the same steps with psycopg and libcurl alone, no framework around them.
 
-Claim due rows under a lease, sign twice, POST over kept connections, write a row for the attempt and close the delivery.
-What the product reaches is quoted as a share of it, so nothing here may be slower than it must be.
+Claim due rows under a lease, sign twice, POST over kept connections, write a row for the attempt and close the
+delivery. What the product reaches is quoted as a share of it, so nothing here may be slower than it must be.
 
     python -m tests.bench.limit --dsn postgresql://... --url http://127.0.0.1:9100/ --deliveries 20000 --processes 2
 
