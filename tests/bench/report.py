@@ -84,7 +84,7 @@ def markdown_table(lines: Iterable[Line]) -> str:
 
 def _rows(lines: Iterable[Line]) -> list[tuple[str, ...]]:
     """Return a row for each figure; the name and the date stand in the first one of a scenario."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for line in lines:
         scenario = SCENARIOS[line["scenario"]]
         name, date = line["scenario"], line["date"]

@@ -142,7 +142,7 @@ def worker_cpu_seconds(stack: Stack) -> float:
     """Return the CPU time that the worker with all its processes has used."""
     worker = psutil.Process(stack.worker.pid)
     times = [process.cpu_times() for process in (worker, *worker.children(recursive=True))]
-    return sum(each.user + each.system for each in times)
+    return float(sum(each.user + each.system for each in times))
 
 
 @scenario(Bar("deliveries_per_s", least=1000))
