@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 from django.db import OperationalError, connection, transaction
-from django.db.models import Count
+from django.db.models import Count, Model
 from django.utils import timezone
 
 from accounts.models import Account
@@ -31,24 +31,6 @@ WATCH_SECONDS = 0.02
 LONGEST_SECONDS = 55.0
 # So long the workers have to run into receivers that hang, before the others are measured.
 SETTLE_SECONDS = 2.0
-
-# The bytes that `emit` makes, made where they are stored.
-INSERT_EVENTS = """
-INSERT INTO webhooks_event
-    (id, account_id, type_id, occurred_at, recipient_role, body, status, delivery_count, created_at)
-SELECT id, account_id, %(type)s, now(), 'SELF',
-    convert_to(
-        '{"id":"' || id || '","type":"' || %(type)s || '","occurredAt":"2026-11-24T09:30:00Z","ownerIdentifier":"'
-            || account_id || '","recipientRole":"SELF","schemaVersion":2,"object":{"bookingCode":"WNK00001","note":"'
-            || repeat('x', 730) || '"}}',
-        'UTF8'
-    ),
-    'NEW', 0, now()
-FROM (
-    SELECT uuidv7() AS id, (%(accounts)s::uuid[])[1 + number %% cardinality(%(accounts)s::uuid[])] AS account_id
-    FROM generate_series(1, %(count)s) AS number
-) AS announced
-"""
 
 logger = structlog.get_logger(__name__)
 
@@ -170,11 +152,36 @@ def _deliver(count: int, account_ids: Sequence[UUID], just_before: Callable[[], 
 
 def _insert_events(account_ids: Sequence[UUID], count: int) -> None:
     """Write events as `emit` does, many at once and without a bell."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(INSERT_EVENTS, {"accounts": list(account_ids), "type": EVENT_TYPE, "count": count})
-    else:
+    if connection.vendor != "postgresql":
         Event.objects.bulk_create([_event(account_ids[number % len(account_ids)]) for number in range(count)])
+        return
+    template = _event(account_ids[0])
+    template.save(force_insert=True)
+    body = "convert_from(template.body, 'UTF8')"
+    for column in ("id", "account_id"):
+        body = f"replace({body}, template.{column}::text, fresh.{column}::text)"
+    insert = _copy(Event, id="fresh.id", account_id="fresh.account_id", body=f"convert_to({body}, 'UTF8')")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            {insert}
+            CROSS JOIN (
+                SELECT uuidv7() AS id, account.ids[1 + number %% cardinality(account.ids)] AS account_id
+                FROM generate_series(1, %(count)s) AS number, (SELECT %(accounts)s::uuid[] AS ids) AS account
+            ) AS fresh
+            WHERE template.id = %(template)s
+            """,
+            {"accounts": list(account_ids), "count": count, "template": template.pk},
+        )
+    template.delete()
+
+
+def _copy(model: type[Model], **expressions: str) -> str:
+    """Return the beginning of a statement that writes rows of `model` like the row `template`, but for some columns."""
+    table = model._meta.db_table
+    columns = [str(field.column) for field in model._meta.concrete_fields]
+    values = ", ".join(expressions.get(column, f"template.{column}") for column in columns)
+    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table} AS template"
 
 
 def _event(account_id: UUID) -> Event:
@@ -193,42 +200,82 @@ def _make_backlog(urls: Sequence[str], count: int) -> None:
     """Make a webhook for each URL, with `count` deliveries due, and let the workers run into them."""
     if not urls:
         return
-    account_ids = _make_accounts(urls)
-    with transaction.atomic():
-        for webhook in Webhook.objects.filter(account__in=account_ids):
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    """
-                    WITH announced AS (
-                        INSERT INTO webhooks_event (id, account_id, type_id, occurred_at, recipient_role, body, status,
-                            delivery_count, created_at)
-                        SELECT uuidv7(), %(account)s, %(type)s, now(), 'SELF', %(body)s, 'DISPATCHED', 1, now()
-                        FROM generate_series(1, %(count)s)
-                        RETURNING id
-                    )
-                    INSERT INTO webhooks_delivery (id, event_id, webhook_id, url, status, end_reason, attempt_count,
-                        budget_start, next_attempt_at, created_at)
-                    SELECT uuidv7(), id, %(webhook)s, %(url)s, 'PENDING', '', 0, 0, now(), now() FROM announced
-                    """,
-                    {
-                        "account": webhook.account_id,
-                        "type": EVENT_TYPE,
-                        "body": bytes(_event(webhook.account_id).body),
-                        "count": count,
-                        "webhook": webhook.pk,
-                        "url": webhook.url,
-                    },
-                )
-        _analyze("webhooks_event")
-        _analyze("webhooks_delivery")
+    make_dispatched([str(account_id) for account_id in _make_accounts(urls)], count, finished=False)
     wake.ring()
     time.sleep(SETTLE_SECONDS)
 
 
-def _analyze(table: str) -> None:
+def make_dispatched(account_ids: Sequence[str], count: int, finished: bool) -> None:
+    """Write `count` events with a delivery each for all webhooks of the accounts: due, or finished with one attempt."""
+    webhooks = list(Webhook.objects.filter(account__in=[UUID(account_id) for account_id in account_ids]))
+    event = _event(UUID(account_ids[0]))
+    event.status, event.delivery_count = Event.Status.DISPATCHED, len(webhooks)
+    delivery = Delivery(event=event, webhook=webhooks[0], url=webhooks[0].url)
+    attempt = _attempt(delivery)
+    if finished:
+        delivery.status, delivery.next_attempt_at = Delivery.Status.SUCCEEDED, None
+        delivery.attempt_count, delivery.last_http_status, delivery.finished_at = 1, 200, timezone.now()
+    with transaction.atomic(), connection.cursor() as cursor:
+        event.save(force_insert=True)
+        delivery.save(force_insert=True)
+        if finished:
+            attempt.save(force_insert=True)
+        # Nothing of it refers to what is not there; checking each row would take most of the time.
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(
+            f"""
+            WITH announced AS (
+                {_copy(Event, id="uuidv7()")} CROSS JOIN generate_series(1, %(count)s)
+                WHERE template.id = %(event)s
+                RETURNING id
+            ), delivered AS (
+                {_copy(Delivery, id="uuidv7()", event_id="announced.id", webhook_id="webhook.id", url="webhook.url")}
+                CROSS JOIN announced CROSS JOIN webhooks_webhook AS webhook
+                WHERE template.id = %(delivery)s AND webhook.id = ANY(%(webhooks)s)
+                RETURNING id
+            )
+            {_copy(Attempt, id="uuidv7()", delivery_id="delivered.id")} CROSS JOIN delivered
+            WHERE template.id = %(attempt)s
+            """,
+            {
+                "count": count,
+                "event": event.pk,
+                "delivery": delivery.pk,
+                "attempt": attempt.pk,
+                "webhooks": [webhook.pk for webhook in webhooks],
+            },
+        )
+        cursor.execute("SET LOCAL session_replication_role = origin")
+        event.delete()
+    _analyze("webhooks_event", "webhooks_delivery", "webhooks_attempt")
+
+
+def _attempt(delivery: Delivery) -> Attempt:
+    """Return an attempt as large as those that the engine writes."""
+    return Attempt(
+        delivery=delivery,
+        number=1,
+        started_at=timezone.now(),
+        duration_ms=5,
+        http_status=200,
+        remote_address="127.0.0.1",
+        request_headers=[["Content-Type", "application/json"], *[[f"Wink-Header-{n}", 40 * "0"] for n in range(9)]],
+        response_headers=[
+            ["Server", "nginx"],
+            ["Date", "Tue, 24 Nov 2026 09:30:00 GMT"],
+            ["Content-Type", "application/json"],
+            ["Content-Length", "17"],
+            ["Connection", "keep-alive"],
+        ],
+        response_snippet=b'{"received":true}',
+    )
+
+
+def _analyze(*tables: str) -> None:
     """Tell the planner, as autovacuum would have."""
     with connection.cursor() as cursor:
-        cursor.execute(f"ANALYZE {table}")
+        for table in tables:
+            cursor.execute(f"ANALYZE {table}")
 
 
 @contextlib.contextmanager
