@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -71,7 +70,7 @@ class Ground:
         self._postgres = ""
         self._receiver = ""
         self._stack: Stack | None = None
-        self._concurrency = 0
+        self._running_is: tuple[str | None, int] | None = None
 
     def __enter__(self) -> Self:
         self._ending.enter_context(self._temporary)
@@ -128,25 +127,24 @@ class Ground:
 
     def stack(self, concurrency: int = 2) -> Stack:
         """Return a stack on PostgreSQL with so many processes that deliver; another one ends before."""
-        if self._stack is None or self._concurrency != concurrency:
+        return self._running(self.postgres, concurrency)
+
+    def embedded_stack(self) -> Stack:
+        """Return what `make run` starts without any set-up: SQLite, and one process that delivers."""
+        return self._running(None, 1)
+
+    def _running(self, postgres: str | None, concurrency: int) -> Stack:
+        if self._stack is None or self._running_is != (postgres, concurrency):
             self.end_stack()
-            self._stack = Stack(
-                self._new_folder(), postgres=self.postgres, web=False, concurrency=concurrency
-            ).__enter__()
-            self._concurrency = concurrency
+            stack = Stack(self._new_folder(), postgres=postgres, web=False, concurrency=concurrency)
+            self._stack = stack.__enter__()
+            self._running_is = (postgres, concurrency)
         return self._stack
 
     def end_stack(self) -> None:
         if self._stack is not None:
             stack, self._stack = self._stack, None
             stack.__exit__(None, None, None)
-
-    @contextlib.contextmanager
-    def embedded_stack(self) -> Iterator[Stack]:
-        """Start what `make run` does without any set-up: SQLite, and one process that delivers."""
-        self.end_stack()
-        with Stack(self._new_folder(), web=False, concurrency=1) as stack:
-            yield stack
 
     def limit(self, deliveries: int, processes: int) -> dict[str, Any]:
         """Measure the floor under what is being measured, on the same PostgreSQL and the same receiver."""

@@ -23,13 +23,14 @@ PAGE = PROJECT / "docs" / "benchmarks.md"
 NOT_FIGURES = ("scenario", "took_s", "date")
 COLUMNS = ("Scenario", "Figure", "Measured", "Bar", "", "Date")
 NUMBERS = {2}
+NOTES_HEADING = "\n## What the profile says\n"
 JSON_LINES = re.compile(r"^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TEXT = """\
 # Benchmarks
 
-`make bench` measures on the machine it runs on, prints what it found and writes this page. `make bench
-SCENARIOS="throughput_2 isolation"` runs scenarios by name; {by_name} run only so. Figures of scenarios that did not run
-are kept from before, with their date.
+`make bench` measures on the machine it runs on, prints what it found and writes this page.
+`make bench SCENARIOS="throughput_2 isolation"` runs scenarios by name; {by_name} run only so.
+Figures of scenarios that did not run are kept from before, with their date.
 
 The limit is `tests/bench/limit.py`: the least that a durable delivery can cost, with psycopg and libcurl and no
 framework. It claims rows under a lease, signs twice, calls over kept connections, writes a row for the attempt and
@@ -43,7 +44,10 @@ beside it.
 {machine}
 
 Receiver, database, broker, workers and what announces the events share its cores. PostgreSQL runs with
-{postgres_settings}.
+
+```
+{postgres_settings}
+```
 
 ## Figures
 
@@ -99,22 +103,25 @@ def _rows(lines: Iterable[Line]) -> list[tuple[str, ...]]:
 
 
 def write_page(lines: Sequence[Line], page: Path = PAGE) -> None:
-    """Write the page anew, with what it had of scenarios that are not among `lines`, if the machine is the same."""
+    """Write the page anew, with what it had of scenarios that are not among `lines`, if the machine is the same.
+
+    What stands under NOTES_HEADING at its end, written by hand, stays.
+    """
     machine = _machine()
     before = page.read_text() if page.exists() else ""
     kept = {line["scenario"]: line for line in read_lines(before)} if machine in before else {}
     by_scenario = kept | {line["scenario"]: line for line in lines}
     ordered = [by_scenario[name] for name in SCENARIOS if name in by_scenario]
-    page.write_text(
-        TEXT.format(
-            by_name=_listed(f"`{name}`" for name, scenario in SCENARIOS.items() if scenario.by_name_only),
-            machine=f"{machine}\n{_versions()}",
-            postgres_settings=_listed(f"`{name}={value}`" for name, value in POSTGRES_SETTINGS.items()),
-            table=markdown_table(ordered),
-            scenarios="\n".join(f"- `{name}`: {scenario.title}" for name, scenario in SCENARIOS.items()),
-            lines="\n".join(json.dumps(line) for line in ordered),
-        )
+    _, heading, notes = before.partition(NOTES_HEADING)
+    text = TEXT.format(
+        by_name=_listed(f"`{name}`" for name, scenario in SCENARIOS.items() if scenario.by_name_only),
+        machine=f"{machine}\n{_versions()}",
+        postgres_settings="\n".join(f"{name} = {value}" for name, value in POSTGRES_SETTINGS.items()),
+        table=markdown_table(ordered),
+        scenarios="\n".join(f"- `{name}`: {scenario.title}" for name, scenario in SCENARIOS.items()),
+        lines="\n".join(json.dumps(line) for line in ordered),
     )
+    page.write_text(text + heading + notes)
 
 
 def read_lines(page: str) -> list[Line]:
