@@ -98,7 +98,9 @@ def _to_nobody() -> tuple[str, ...]:
 # PostgreSQL
 
 
-def start_postgres(folder: Path, *, durable: bool = False, **settings: object) -> subprocess.Popen[bytes]:
+def start_postgres(
+    folder: Path, *, durable: bool = False, settings: Mapping[str, object] | None = None
+) -> subprocess.Popen[bytes]:
     """Start the server of the cluster in `folder`, made first where it is not there; `postgres_answers` says when.
 
     Both happen in the background. What a durable one has committed outlives its crash. `settings` stand over those that
@@ -138,7 +140,7 @@ def start_postgres(folder: Path, *, durable: bool = False, **settings: object) -
     if not durable:
         # What is written need not outlive the tests.
         chosen |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    chosen |= settings
+    chosen |= settings or {}
     postgres = [programs / "postgres", "-D", cluster, *(f"--{name}={value}" for name, value in chosen.items())]
     script = f"{_shell(initdb)} && exec {_shell(postgres)}" if is_new else f"exec {_shell(postgres)}"
     return start(["sh", "-c", script], log=folder / "postgres.log", as_nobody=as_nobody, ends_by=signal.SIGQUIT)
