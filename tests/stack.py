@@ -91,11 +91,13 @@ class Stack:
         postgres: str | None = None,
         web: bool = True,
         workers: int = 1,
+        concurrency: int = 2,
         beat_apart: bool = False,
         command_seconds: float = 60,
         **settings: str,
     ) -> None:
         self.folder = folder
+        self._concurrency = concurrency
         self._command_seconds = command_seconds
         self._beat_apart = beat_apart
         self._postgres = postgres
@@ -242,7 +244,8 @@ class Stack:
         has_beat = number == 1 and not self._beat_apart
         beat = ("--beat", "--schedule", self.folder / "beat-schedule") if has_beat else ()
         command = [
-            *(PROGRAMS / "celery", "--app", "winkhooks", "worker", "--concurrency", "2", "--loglevel", "INFO"),
+            *(PROGRAMS / "celery", "--app", "winkhooks", "worker", "--loglevel", "INFO"),
+            *("--concurrency", str(self._concurrency)),
             *("--hostname", f"worker-{number}@%h", "--without-gossip", "--without-mingle", *beat),
         ]
 

@@ -1,44 +1,62 @@
-"""Benchmarks: `python -m tests.bench [SCENARIOS]` prints a line of JSON for each scenario."""
+"""Benchmarks: `python -m tests.bench [SCENARIOS]` prints a line of JSON for each scenario, and a table at the end.
+
+Without names it runs all that take less than five minutes together. It writes docs/benchmarks.md too, where the figures
+of scenarios that did not run are kept.
+"""
 
 import json
-import math
-import statistics
+import signal
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
 
-from tests.stack import Stack
+from tests.bench import report
+from tests.bench.ground import NGINX, Ground
+from tests.bench.scenarios import SCENARIOS
 
-ANNOUNCEMENTS = 50
-
-
-def latency_idle() -> dict[str, float]:
-    """From an announcement to its arrival, one at a time, on the embedded stack: SQLite and embedded Valkey."""
-    with tempfile.TemporaryDirectory(prefix="winkhooks-bench-") as folder, Stack(Path(folder)) as stack:
-        return summary(stack.call_by_name("tests.bench.latency:announce_one_at_a_time", ANNOUNCEMENTS))
-
-
-def summary(seconds: Sequence[float]) -> dict[str, float]:
-    milliseconds = sorted(1000 * each for each in seconds)
-    return {
-        "median_ms": round(statistics.median(milliseconds), 1),
-        # By nearest rank.
-        "p99_ms": round(milliseconds[math.ceil(0.99 * len(milliseconds)) - 1], 1),
-        "max_ms": round(milliseconds[-1], 1),
-    }
-
-
-SCENARIOS: dict[str, Callable[[], dict[str, float]]] = {scenario.__name__: scenario for scenario in (latency_idle,)}
+NEED_NO_NGINX = {"latency_idle", "announce", "latency_100"}
 
 
 def main(names: Sequence[str]) -> None:
+    chosen = choose(names)
+    if not NGINX.exists() and not NEED_NO_NGINX.issuperset(chosen):
+        sys.exit(
+            f"The receiver of the benchmarks is nginx, and {NGINX} is not there: `apt-get install nginx-light` brings"
+            f" it. Without it there are: {', '.join(sorted(NEED_NO_NGINX))}."
+        )
+    # As with Ctrl-C, what was started is ended and removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    lines = []
+    with Ground() as ground:
+        for name in chosen:
+            line = run(name, ground)
+            write(json.dumps(line))
+            lines.append(line)
+    write("")
+    write(report.text_table(lines))
+    report.write_page(lines)
+
+
+def choose(names: Sequence[str]) -> list[str]:
+    """Return the scenarios to run, in their order; exit where one is unknown."""
     unknown = sorted(set(names) - SCENARIOS.keys())
     if unknown:
         sys.exit(f"There is no scenario {', '.join(unknown)}. There are: {', '.join(SCENARIOS)}.")
-    for name in names or SCENARIOS:
-        sys.stdout.write(json.dumps({"scenario": name, **SCENARIOS[name]()}) + "\n")
-        sys.stdout.flush()
+    return [name for name, scenario in SCENARIOS.items() if (name in names if names else not scenario.by_name_only)]
+
+
+def run(name: str, ground: Ground) -> dict[str, Any]:
+    started = time.monotonic()
+    figures = SCENARIOS[name].measure(ground)
+    took_s = round(time.monotonic() - started)
+    return {"scenario": name, **figures, "took_s": took_s, "date": datetime.now(UTC).date().isoformat()}
+
+
+def write(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,433 @@
+"""What the scenarios do within a stack: each function runs in a process of it."""
+
+import contextlib
+import random
+import resource
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypedDict, cast
+from unittest import mock
+from uuid import UUID
+
+import structlog
+from django.db import OperationalError, connection, transaction
+from django.db.models import Count, Model
+from django.utils import timezone
+
+from accounts.models import Account
+from tests.receivers import Receiver
+from webhooks import events, wake
+from webhooks.engine.claim import claim
+from webhooks.engine.drain import drain
+from webhooks.models import Attempt, Delivery, Event, Webhook
+from webhooks.signals import event_occurred
+from winkhooks.uuid7 import uuid7
+
+EVENT_TYPE = "booking.created"
+# With it the envelope has 1 KB.
+OBJECT = {"bookingCode": "WNK00001", "note": "x" * 730}
+WATCH_SECONDS = 0.02
+LONGEST_SECONDS = 240.0
+# So long the workers have to run into receivers that hang, before the others are measured.
+SETTLE_SECONDS = 2.0
+
+logger = structlog.get_logger(__name__)
+
+
+class Delivered(TypedDict):
+    deliveries: int
+    seconds: float
+
+
+class Counted(Delivered):
+    statements: int
+    foreign_key_checks: int
+
+
+class Announced(TypedDict):
+    insert_s: list[float]
+    send_s: list[float]
+    insert_with_commit_s: list[float]
+    send_with_commit_s: list[float]
+
+
+class Claimed(TypedDict):
+    claim_s: list[float]
+    peak_rss_mb: float
+
+
+# Throughput
+
+
+def deliver(count: int, url: str, webhooks: int, keep: bool = False) -> Delivered:
+    """Announce `count` events at once, in turn for `webhooks` accounts of one webhook each; wait until all arrived.
+
+    The time counts from the commit of the events to the moment at which no event and no delivery is unfinished. Unless
+    `keep` is said, what was in the tables goes first.
+    """
+    if not keep:
+        empty()
+    return _deliver(count, _make_accounts([f"{url}webhook/{number}" for number in range(webhooks)]))
+
+
+def deliver_and_count_statements(count: int, url: str, webhooks: int) -> Counted:
+    """Do the same, and count the statements of all processes but this one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET pg_stat_statements.track = none")
+        empty()
+        account_ids = _make_accounts([f"{url}webhook/{number}" for number in range(webhooks)])
+        delivered = _deliver(
+            count, account_ids, just_before=lambda: cursor.execute("SELECT pg_stat_statements_reset()")
+        )
+        # PostgreSQL checks foreign keys with statements of its own, at the end of a transaction, and counts them along.
+        cursor.execute(
+            """
+            SELECT coalesce(sum(calls) FILTER (WHERE query NOT LIKE %(check)s), 0),
+                coalesce(sum(calls) FILTER (WHERE query LIKE %(check)s), 0)
+            FROM pg_stat_statements
+            """,
+            {"check": "SELECT % FROM ONLY % FOR KEY SHARE OF x"},
+        )
+        statements, checks = cursor.fetchone()
+        return Counted(**delivered, statements=int(statements), foreign_key_checks=int(checks))
+
+
+def count_statements() -> None:
+    """Let pg_stat_statements count what is done in this database by connections that are made from now on."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        cursor.execute(f'ALTER DATABASE "{connection.settings_dict["NAME"]}" SET pg_stat_statements.track = top')
+
+
+def deliver_beside_hanging(count: int, url: str, webhooks: int, hanging_urls: Sequence[str], backlog: int) -> Delivered:
+    """Measure as `deliver` does, while webhooks with a receiver that hangs have `backlog` deliveries due each."""
+    empty()
+    _make_backlog(hanging_urls, backlog)
+    delivered = _deliver(count, _make_accounts([f"{url}webhook/{number}" for number in range(webhooks)]))
+    empty()
+    return delivered
+
+
+def empty() -> None:
+    """Remove all accounts with everything that belongs to them."""
+    if connection.vendor != "postgresql":
+        Account.objects.all().delete()
+        return
+    for _ in range(5):
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("TRUNCATE accounts_account CASCADE")
+            return
+        except OperationalError as error:
+            # A worker that records locks the same tables in another order.
+            logger.warning("tables_in_use", error=str(error))
+    raise RuntimeError("The tables cannot be emptied.")
+
+
+def make_accounts(urls: Sequence[str]) -> list[str]:
+    """Empty the tables and make an account with one webhook for each URL; return the accounts' ids."""
+    empty()
+    return [str(account_id) for account_id in _make_accounts(urls)]
+
+
+def _make_accounts(urls: Sequence[str]) -> list[UUID]:
+    accounts = Account.objects.bulk_create([Account(name=f"Account {number}") for number in range(len(urls))])
+    Webhook.objects.bulk_create(
+        [Webhook(account=account, name="Wink Stalker", url=url) for account, url in zip(accounts, urls, strict=True)]
+    )
+    return [account.pk for account in accounts]
+
+
+def _deliver(count: int, account_ids: Sequence[UUID], just_before: Callable[[], object] = lambda: None) -> Delivered:
+    with transaction.atomic():
+        _insert_events(account_ids, count)
+        _analyze("webhooks_event")
+        just_before()
+        started = time.monotonic()
+    wake.ring()
+    mine = Delivery.objects.filter(webhook__in=list(Webhook.objects.filter(account__in=account_ids)))
+    with _through_indexes():
+        deadline = time.monotonic() + LONGEST_SECONDS
+        while Event.objects.filter(status=Event.Status.NEW).exists() or mine.unfinished().exists():
+            assert time.monotonic() < deadline, "Not everything was delivered in time."
+            time.sleep(WATCH_SECONDS)
+    seconds = time.monotonic() - started
+    found = dict(mine.order_by().values_list("status").annotate(Count("id")))
+    assert found == {Delivery.Status.SUCCEEDED: count}, f"{count} deliveries ended as {found}."
+    attempts = Attempt.objects.filter(delivery__in=mine).count()
+    assert attempts == count, f"{attempts} attempts were made for {count} deliveries."
+    return Delivered(deliveries=count, seconds=seconds)
+
+
+def _insert_events(account_ids: Sequence[UUID], count: int) -> None:
+    """Write events as `emit` does, many at once and without a bell."""
+    if connection.vendor != "postgresql":
+        Event.objects.bulk_create([_event(account_ids[number % len(account_ids)]) for number in range(count)])
+        return
+    template = _event(account_ids[0])
+    template.save(force_insert=True)
+    body = "convert_from(template.body, 'UTF8')"
+    for column in ("id", "account_id"):
+        body = f"replace({body}, template.{column}::text, fresh.{column}::text)"
+    insert = _copy(Event, id="fresh.id", account_id="fresh.account_id", body=f"convert_to({body}, 'UTF8')")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            {insert}
+            CROSS JOIN (
+                SELECT uuidv7() AS id, account.ids[1 + number %% cardinality(account.ids)] AS account_id
+                FROM generate_series(1, %(count)s) AS number, (SELECT %(accounts)s::uuid[] AS ids) AS account
+            ) AS fresh
+            WHERE template.id = %(template)s
+            """,
+            {"accounts": list(account_ids), "count": count, "template": template.pk},
+        )
+    template.delete()
+
+
+def _copy(model: type[Model], **expressions: str) -> str:
+    """Return the beginning of a statement that writes rows of `model` like the row `template`, but for some columns."""
+    table = model._meta.db_table
+    columns = [str(field.column) for field in model._meta.concrete_fields]
+    values = ", ".join(expressions.get(column, f"template.{column}") for column in columns)
+    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table} AS template"
+
+
+def _event(account_id: UUID) -> Event:
+    event = Event(
+        id=uuid7(),
+        account_id=account_id,
+        type_id=EVENT_TYPE,
+        occurred_at=timezone.now(),
+        recipient_role=Event.RecipientRole.SELF,
+    )
+    event.body = events.envelope(event, OBJECT)
+    return event
+
+
+def _make_backlog(urls: Sequence[str], count: int) -> None:
+    """Make a webhook for each URL, with `count` deliveries due, and let the workers run into them."""
+    if not urls:
+        return
+    make_dispatched([str(account_id) for account_id in _make_accounts(urls)], count, finished=False)
+    wake.ring()
+    time.sleep(SETTLE_SECONDS)
+
+
+def make_dispatched(account_ids: Sequence[str], count: int, finished: bool) -> None:
+    """Write `count` events with a delivery each for all webhooks of the accounts: due, or finished with one attempt."""
+    webhooks = list(Webhook.objects.filter(account__in=[UUID(account_id) for account_id in account_ids]))
+    event = _event(UUID(account_ids[0]))
+    event.status, event.delivery_count = Event.Status.DISPATCHED, len(webhooks)
+    delivery = Delivery(event=event, webhook=webhooks[0], url=webhooks[0].url)
+    attempt = _attempt(delivery)
+    if finished:
+        delivery.status, delivery.next_attempt_at = Delivery.Status.SUCCEEDED, None
+        delivery.attempt_count, delivery.last_http_status, delivery.finished_at = 1, 200, timezone.now()
+    with transaction.atomic(), connection.cursor() as cursor:
+        event.save(force_insert=True)
+        delivery.save(force_insert=True)
+        if finished:
+            attempt.save(force_insert=True)
+        # Nothing of it refers to what is not there; checking each row would take most of the time.
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(
+            f"""
+            WITH announced AS (
+                {_copy(Event, id="uuidv7()")} CROSS JOIN generate_series(1, %(count)s)
+                WHERE template.id = %(event)s
+                RETURNING id
+            ), delivered AS (
+                {_copy(Delivery, id="uuidv7()", event_id="announced.id", webhook_id="webhook.id", url="webhook.url")}
+                CROSS JOIN announced CROSS JOIN webhooks_webhook AS webhook
+                WHERE template.id = %(delivery)s AND webhook.id = ANY(%(webhooks)s)
+                RETURNING id
+            )
+            {_copy(Attempt, id="uuidv7()", delivery_id="delivered.id")} CROSS JOIN delivered
+            WHERE template.id = %(attempt)s
+            """,
+            {
+                "count": count,
+                "event": event.pk,
+                "delivery": delivery.pk,
+                "attempt": attempt.pk,
+                "webhooks": [webhook.pk for webhook in webhooks],
+            },
+        )
+        cursor.execute("SET LOCAL session_replication_role = origin")
+        event.delete()
+    _analyze("webhooks_event", "webhooks_delivery", "webhooks_attempt")
+
+
+def _attempt(delivery: Delivery) -> Attempt:
+    """Return an attempt as large as those that the engine writes."""
+    return Attempt(
+        delivery=delivery,
+        number=1,
+        started_at=timezone.now(),
+        duration_ms=5,
+        http_status=200,
+        remote_address="127.0.0.1",
+        request_headers=[["Content-Type", "application/json"], *[[f"Wink-Header-{n}", 40 * "0"] for n in range(9)]],
+        response_headers=[
+            ["Server", "nginx"],
+            ["Date", "Tue, 24 Nov 2026 09:30:00 GMT"],
+            ["Content-Type", "application/json"],
+            ["Content-Length", "17"],
+            ["Connection", "keep-alive"],
+        ],
+        response_snippet=b'{"received":true}',
+    )
+
+
+def _analyze(*tables: str) -> None:
+    """Tell the planner, as autovacuum would have."""
+    with connection.cursor() as cursor:
+        for table in tables:
+            cursor.execute(f"ANALYZE {table}")
+
+
+@contextlib.contextmanager
+def _through_indexes() -> Iterator[None]:
+    """Let this connection find what is unfinished through the partial indexes, not by reading the tables."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off")
+        yield
+        cursor.execute("SET enable_seqscan = on")
+
+
+# Time
+
+
+def fan_out(url: str, webhooks: int, log: str, rounds: int) -> list[float]:
+    """Return for each round how long it took from one announcement to its arrival at the last of `webhooks`.
+
+    `log` is where the receiver writes the moments of arrival, one a line.
+    """
+    empty()
+    [account_id] = _make_accounts([f"{url}0"])
+    account = Account.objects.get(pk=account_id)
+    Webhook.objects.bulk_create(
+        [Webhook(account=account, name="Wink Stalker", url=f"{url}{number}") for number in range(1, webhooks)]
+    )
+    seconds = []
+    for _ in range(rounds):
+        Path(log).write_text("")
+        started = time.time()
+        _announce(account)
+        deadline = time.monotonic() + LONGEST_SECONDS / rounds
+        while len(arrivals := Path(log).read_text().splitlines()) < webhooks:
+            assert time.monotonic() < deadline, f"{len(arrivals)} of {webhooks} requests arrived in time."
+            time.sleep(WATCH_SECONDS)
+        seconds.append(max(float(arrival) for arrival in arrivals) - started)
+        while Delivery.objects.unfinished().exists():
+            time.sleep(WATCH_SECONDS)
+    return seconds
+
+
+def announce_steadily(
+    per_second: int, seconds: float, webhooks: int, hanging_urls: Sequence[str] = (), backlog: int = 0
+) -> list[float]:
+    """Announce at a steady rate, in turn for `webhooks` accounts; return the seconds until each one's arrival.
+
+    The time counts from before the announcement until the request was read to the end.
+    """
+    empty()
+    _make_backlog(hanging_urls, backlog)
+    with Receiver() as receiver:
+        account_ids = _make_accounts([receiver.url] * webhooks)
+        accounts = list(Account.objects.filter(pk__in=account_ids))
+        events.resolve_type(EVENT_TYPE)
+        begun: dict[str, float] = {}
+        first = time.monotonic()
+        count = round(per_second * seconds)
+        for number in range(count):
+            time.sleep(max(0.0, first + number / per_second - time.monotonic()))
+            started = time.monotonic()
+            event = _announce(accounts[number % len(accounts)])
+            begun[str(event.pk)] = started
+        arrived = receiver.wait_for(count, seconds=60)
+        took = [request.at - begun[request.header("Wink-Event-Id") or ""] for request in arrived]
+    empty()
+    return took
+
+
+def compare_with_insert(webhooks: int, rounds: int) -> Announced:
+    """Announce an event of an account with so many webhooks, in turn with a bare INSERT of the same row.
+
+    Without a worker. Each announcement rings the bell in full, as when the workers have nothing to do.
+    """
+    empty()
+    [account_id] = _make_accounts(["https://receiver.example/"])
+    account = Account.objects.get(pk=account_id)
+    Webhook.objects.bulk_create(
+        [Webhook(account=account, name="Wink Stalker", url="https://receiver.example/") for _ in range(1, webhooks)]
+    )
+    took = Announced(insert_s=[], send_s=[], insert_with_commit_s=[], send_with_commit_s=[])
+    for number in range(rounds):
+        wake.take_down()
+        # In no order that favours one of them.
+        for kind in random.sample(["insert", "send"], 2):
+            row = _row(_event(account.pk))
+            started = time.perf_counter()
+            with transaction.atomic():
+                begun = time.perf_counter()
+                if kind == "send":
+                    event_occurred.send(sender=None, type=EVENT_TYPE, account=account, object=OBJECT)
+                else:
+                    _insert(row)
+                done = time.perf_counter()
+            ended = time.perf_counter()
+            # The first ones open connections and read the catalogue.
+            if number >= rounds // 10:
+                if kind == "send":
+                    took["send_s"].append(done - begun)
+                    took["send_with_commit_s"].append(ended - started)
+                else:
+                    took["insert_s"].append(done - begun)
+                    took["insert_with_commit_s"].append(ended - started)
+    empty()
+    wake._redis().flushall()
+    return took
+
+
+def _row(event: Event) -> dict[str, Any]:
+    return {str(field.column): getattr(event, field.attname) for field in Event._meta.concrete_fields}
+
+
+def _insert(row: dict[str, Any]) -> None:
+    columns = ", ".join(row)
+    values = ", ".join(f"%({column})s" for column in row)
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO webhooks_event ({columns}) VALUES ({values})", row)
+
+
+def _announce(account: Account) -> Event:
+    with transaction.atomic():
+        ((_, event),) = event_occurred.send(sender=None, type=EVENT_TYPE, account=account, object=OBJECT)
+    return cast(Event, event)
+
+
+# Depth
+
+
+def time_claims(seconds: float) -> Claimed:
+    """Deliver what is due in this process for so long; return how long each claim took, and the memory at most."""
+    claim_s: list[float] = []
+
+    def timed_claim(*args: Any, **kwargs: Any) -> Any:
+        started = time.perf_counter()
+        claimed = claim(*args, **kwargs)
+        claim_s.append(time.perf_counter() - started)
+        return claimed
+
+    end = time.monotonic() + seconds
+    with mock.patch("webhooks.engine.drain.claim", timed_claim):
+        drain(should_stop=lambda: time.monotonic() > end)
+    # Linux counts it in KB.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Claimed(claim_s=claim_s, peak_rss_mb=peak / 1024)
