@@ -19,9 +19,6 @@ LONGEST_REST = timedelta(hours=1)
 
 FAILING_LONGEST = timedelta(days=5)
 DEAD_LEAST = 10
-# So many attempts ten dead deliveries have had. A webhook that rests between its probes may never get as far: where
-# events keep coming, each probe is the first attempt of another one.
-FAILURES_LEAST = 100
 LOOKED_AT_MOST = 10_000
 
 
@@ -82,12 +79,12 @@ def _fail(webhook: Webhook, failures: int, now: datetime) -> None:
 def disable_failing() -> int:
     """Switch off the webhooks that kept failing for 5 days without one success; return how many.
 
-    Those with fewer than 10 dead deliveries since then, or as many attempts, are left alone: too little was tried.
+    Those with fewer than 10 dead deliveries since then are left alone: too little was tried.
     """
     disabled = 0
     failing = Webhook.objects.present().filter(enabled=True, failing_since__lte=timezone.now() - FAILING_LONGEST)
-    for webhook in failing.only("failing_since", "consecutive_failures"):
-        if webhook.consecutive_failures >= FAILURES_LEAST or _has_many_dead(webhook):
+    for webhook in failing.only("failing_since"):
+        if _has_many_dead(webhook):
             with transaction.atomic():
                 # A success may have come meanwhile; the lock keeps the next one out until this is written.
                 still_failing = failing.filter(pk=webhook.pk, failing_since=webhook.failing_since)

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from webhooks.engine.claim import Claim, due_of, lease
 from webhooks.models import Delivery, Webhook
+from webhooks.models.delivery import DeliveryQuerySet
 
 # So much of a second's limit may be sent at once. More would come close to twice the limit within a second.
 BURST_SECONDS = 0.1
@@ -53,13 +54,20 @@ def _take(webhook_id: UUID, wanted: int, now: datetime, rations: Rations) -> Non
         if webhook is None:
             return
         allowed = _allowed(webhook, now)
-        due = list(due_of(webhook_id, now).values_list("pk", flat=True)[: min(wanted, allowed) + 1])
+        due = list(_in_turn(webhook, now).values_list("pk", flat=True)[: min(wanted, allowed) + 1])
         chosen = due[: min(wanted, allowed)]
         rations.more_follows |= len(due) > allowed and webhook.cooling_until is None
         if chosen and webhook.cooling_until is None:
             tokens = _tokens(webhook, now) - len(chosen)
             Webhook.objects.filter(pk=webhook.pk).update(rate_tokens=tokens, rate_tokens_at=now)
         rations.claims += lease(chosen, now)
+
+
+def _in_turn(webhook: Webhook, now: datetime) -> DeliveryQuerySet:
+    due = due_of(webhook.pk, now)
+    # The probe is the oldest delivery, whatever it is. With the first attempt of a new one each time, none of a webhook
+    # that keeps failing would ever come to its end.
+    return due if webhook.cooling_until is None else due.order_by("pk")
 
 
 def _allowed(webhook: Webhook, now: datetime) -> int:

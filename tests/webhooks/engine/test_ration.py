@@ -142,6 +142,15 @@ class TestCoolingDown:
         assert not rations.more_follows
         assert take().claims == []
 
+    def test_the_probe_is_the_oldest_delivery_even_if_it_was_tried_before(
+        self, account: Account, failing: Webhook, frozen: TimeMachineFixture
+    ) -> None:
+        make_due(account, 3)
+        oldest = Delivery.objects.earliest("pk")
+        Delivery.objects.filter(pk=oldest.pk).update(status="RETRYING", priority=Delivery.Priority.RETRY)
+        frozen.shift(61)
+        assert [claimed.delivery_id for claimed in take().claims] == [oldest.pk]
+
     def test_a_probe_that_fails_doubles_the_rest_up_to_an_hour(
         self, failing: Webhook, frozen: TimeMachineFixture
     ) -> None:
