@@ -61,15 +61,6 @@ def test_nine_dead_deliveries_are_too_few(webhook: Webhook, time_machine: TimeMa
 
 
 @pytest.mark.parametrize("failures, expected", [(99, 0), (100, 1)])
-def test_a_hundred_failures_do_where_no_delivery_has_come_to_its_end(
-    webhook: Webhook, time_machine: TimeMachineFixture, failures: int, expected: int
-) -> None:
-    make_delivery(webhook, "RETRYING")
-    health.note((webhook.pk, False) for _ in range(failures))
-    time_machine.shift(FIVE_DAYS)
-    assert health.disable_failing() == expected
-
-
 def test_a_success_in_between_starts_the_five_days_anew(webhook: Webhook, time_machine: TimeMachineFixture) -> None:
     fail(webhook)
     time_machine.shift(FIVE_DAYS - timedelta(hours=1))
