@@ -19,6 +19,14 @@ from webhooks.models.delivery import DeliveryQuerySet
 
 # Where fewer are due, they name all webhooks with due deliveries.
 OLDEST = 500
+COUNT_OLDEST = """
+SELECT webhook_id, count(*) FROM (
+    SELECT webhook_id FROM webhooks_delivery
+    WHERE next_attempt_at <= %(now)s AND (leased_until IS NULL OR leased_until <= %(now)s)
+    ORDER BY next_attempt_at LIMIT %(limit)s
+) AS oldest
+GROUP BY webhook_id
+"""
 # Where more are due: the webhooks with unfinished deliveries, in order of their ids. Each step jumps to the next id in
 # the index `delivery_queue`, so that it costs the same with ten deliveries behind a webhook as with a million.
 WAITING_WEBHOOKS = """
@@ -121,9 +129,11 @@ def claim(taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID = FIRST
 
 def webhooks_with_work(now: datetime, cursor: UUID = FIRST_CURSOR) -> list[UUID]:
     """Return webhooks for which something may be due, those behind `cursor` first; all, unless there are very many."""
-    oldest = list(_due(now).order_by("next_attempt_at").values_list("webhook_id", flat=True)[:OLDEST])
-    webhook_ids = set(oldest)
-    if len(oldest) == OLDEST:
+    with connection.cursor() as db_cursor:
+        db_cursor.execute(COUNT_OLDEST, {"now": connection.ops.adapt_datetimefield_value(now), "limit": OLDEST})
+        counts = {_uuid(webhook_id): count for webhook_id, count in db_cursor.fetchall()}
+    webhook_ids = set(counts)
+    if sum(counts.values()) == OLDEST:
         behind = _waiting_webhooks(cursor, WEBHOOKS_AT_ONCE)
         webhook_ids.update(behind, _waiting_webhooks(FIRST_CURSOR, WEBHOOKS_AT_ONCE - len(behind)))
     return sorted(webhook_ids, key=lambda webhook_id: (webhook_id <= cursor, webhook_id))
@@ -133,7 +143,12 @@ def _waiting_webhooks(cursor: UUID, limit: int) -> list[UUID]:
     with connection.cursor() as db_cursor:
         place = cursor if connection.features.has_native_uuid_field else cursor.hex
         db_cursor.execute(WAITING_WEBHOOKS, {"cursor": place, "limit": limit})
-        return [row[0] if isinstance(row[0], UUID) else UUID(row[0]) for row in db_cursor.fetchall()]
+        return [_uuid(row[0]) for row in db_cursor.fetchall()]
+
+
+def _uuid(value: UUID | str) -> UUID:
+    """Return a UUID as it comes out of SQL: a database without a type for it has it as a text."""
+    return value if isinstance(value, UUID) else UUID(value)
 
 
 def _claim_at_once(rooms: Mapping[UUID, int], limit: int, now: datetime) -> list[Claim]:

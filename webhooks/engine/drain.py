@@ -102,7 +102,10 @@ class Drain:
         self._oldest_result_at = 0.0
         self._recorded = 0
         self._cursor = FIRST_CURSOR
+        # What the last look left behind: anything due, deliveries among it, events among it, rations that come soon.
         self._more_is_due = True
+        self._more_is_older = False
+        self._more_is_new = False
         self._more_follows = False
         self._looked_at = self._dispatched_at = self._rationed_at = self._reviewed_at = 0.0
         self._pause = 0.0
@@ -140,34 +143,48 @@ class Drain:
         room = 2 * settings.WEBHOOK_IN_FLIGHT - self._waiting.sendable() - self._transport.in_flight
         if room <= settings.WEBHOOK_IN_FLIGHT / 2 or (not self._more_is_due and now - self._looked_at < POLL_SECONDS):
             return
-        dispatched = self._dispatch(now)
-        claims = self._claim(room, now)
-        self._more_is_due = bool(claims) or dispatched >= DISPATCH_BATCH
+        taken = self._waiting.taken()
+        # Where older deliveries wait, new ones go behind them.
+        claims = self._dispatch(taken, 0 if self._more_is_older else room, now)
+        room -= len(claims)
+        if room > 0:
+            claims += self._claim(taken, room, now)
+        self._queue(claims)
+        self._more_is_due = bool(claims) or self._more_is_new
         self._looked_at = now
 
-    def _dispatch(self, now: float) -> int:
+    def _dispatch(self, taken: Counter[UUID], room: int, now: float) -> list[Claim]:
+        """Dispatch new events, and claim at once what of their deliveries fits in."""
         if now - self._dispatched_at < POLL_SECONDS:
-            return 0
-        dispatched = dispatch()
-        if not dispatched:
-            self._dispatched_at = now
-        return dispatched
+            return []
 
-    def _claim(self, room: int, now: float) -> list[Claim]:
+        def wanted(webhook_id: UUID) -> bool:
+            nonlocal room
+            if room <= 0 or taken[webhook_id] >= 2 * self._cap:
+                return False
+            room -= 1
+            taken[webhook_id] += 1
+            return True
+
+        dispatched = dispatch(wanted)
+        self._more_is_new = dispatched.events >= DISPATCH_BATCH
+        if not dispatched.events:
+            self._dispatched_at = now
+        return dispatched.claims
+
+    def _claim(self, taken: Counter[UUID], room: int, now: float) -> list[Claim]:
         """Claim up to twice what may be in flight, so that a place which falls free finds its next delivery here."""
-        taken = self._waiting.taken()
         claims = self._claim_rationed(taken, room, now)
         room -= len(claims)
         plain = claim(taken, 2 * self._cap, room, self._cursor)
-        if len(plain) >= room:
+        self._more_is_older = len(plain) >= room
+        if self._more_is_older:
             # There may be more than one process can send.
             wake.ring_soon()
             self._cursor = max(claimed.webhook_id for claimed in plain)
         else:
             self._cursor = FIRST_CURSOR
-        claims += plain
-        self._queue(claims)
-        return claims
+        return claims + plain
 
     def _claim_rationed(self, taken: Counter[UUID], room: int, now: float) -> list[Claim]:
         if now - self._rationed_at < POLL_SECONDS:
@@ -305,7 +322,7 @@ class Drain:
         waited = time.monotonic() - self._oldest_result_at
         pressing = self._held_back or not self._transport.in_flight
         if pressing or len(self._results) >= RECORD_BATCH or waited >= POLL_SECONDS:
-            self._record([replace(each, claim=self._current(each.claim)) for each in self._results])
+            self._record([self._with_present_lease(each) for each in self._results])
             self._results = []
             # What has ended may have made room for more of its webhook.
             self._more_is_due = True
@@ -335,9 +352,11 @@ class Drain:
             self._waiting.finish(result.claim.webhook_id)
             del self._leases[result.claim.delivery_id]
 
-    def _current(self, claimed: Claim) -> Claim:
-        leased_until = self._leases[claimed.delivery_id]
-        return claimed if claimed.leased_until == leased_until else replace(claimed, leased_until=leased_until)
+    def _with_present_lease(self, result: Result) -> Result:
+        leased_until = self._leases[result.claim.delivery_id]
+        if result.claim.leased_until == leased_until:
+            return result
+        return replace(result, claim=replace(result.claim, leased_until=leased_until))
 
     def _is_done(self) -> bool:
         if self._transport.in_flight:
@@ -345,7 +364,7 @@ class Drain:
         past_end = time.monotonic() >= self._stop_at
         if self._results:
             # Without a database until their leases have run out: others will send them again.
-            return past_end and all(self._current(each.claim).leased_until < timezone.now() for each in self._results)
+            return past_end and all(self._leases[each.claim.delivery_id] < timezone.now() for each in self._results)
         return past_end or not (self._waiting or self._more_is_due or self._more_follows)
 
     # Trouble

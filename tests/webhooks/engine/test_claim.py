@@ -24,7 +24,7 @@ def claim_all(taken: dict[UUID, int] | None = None, room: int = 1000, limit: int
 
 def make_due(account: Account, count: int = 1) -> None:
     announce(account, count=count)
-    while dispatch():
+    while dispatch().events:
         pass
 
 

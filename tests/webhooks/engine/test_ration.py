@@ -30,7 +30,7 @@ def take(taken: dict[UUID, int] | None = None, room: int = 100, limit: int = 100
 
 def make_due(account: Account, count: int) -> None:
     announce(account, count=count)
-    while dispatch():
+    while dispatch().events:
         pass
 
 
