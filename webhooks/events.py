@@ -51,6 +51,8 @@ def emit(
     # Not every caller is checked for types, and what is wrong must show before the database is asked.
     if not isinstance(occurred_at, datetime) or timezone.is_naive(occurred_at):  # type: ignore[redundant-expr]
         raise InvalidPayload("occurred_at must be a datetime with a time zone.")
+    if not isinstance(account, Account) or account._state.adding:  # type: ignore[redundant-expr]
+        raise InvalidPayload("account must be an Account that is saved.")
     if recipient_role not in Event.RecipientRole.values:
         raise InvalidPayload(f"recipient_role must be one of {', '.join(Event.RecipientRole.values)}.")
     if idempotency_key is not None:

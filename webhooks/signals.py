@@ -26,6 +26,10 @@ def emit_event(
     idempotency_key: str | None = None,
     **kwargs: Any,
 ) -> Event:
+    unknown = kwargs.keys() - {"signal"}
+    if unknown:
+        # Passed over, a misspelt idempotency_key would announce twice.
+        raise TypeError(f"event_occurred does not take {', '.join(sorted(unknown))}.")
     return events.emit(
         type=type,
         account=account,

@@ -1,10 +1,11 @@
 import json
-from datetime import UTC, datetime, timedelta
+import threading
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from accounts.models import Account, User
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.storage, pytest.mark.django_db]
 MOMENT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
 
-def emit(account: Account, **changes: Any) -> Event:
+def emit(account: Account, /, **changes: Any) -> Event:
     given: dict[str, Any] = {"type": "booking.created", "account": account, "object": {"bookingCode": "WNK4ZQ7P"}}
     return events.emit(**given | changes)
 
@@ -103,12 +104,28 @@ def test_what_json_cannot_hold_is_refused_and_the_transaction_goes_on(account: A
         {"recipient_role": "OWNER"},
         {"idempotency_key": ""},
         {"idempotency_key": "x" * 256},
+        {"idempotency_key": "a\0b"},
+        {"idempotency_key": "a\ud800b"},
+        {"idempotency_key": 5},
+        {"occurred_at": "2026-11-24"},
+        {"occurred_at": MOMENT.date()},
+        {"occurred_at": datetime.min.replace(tzinfo=timezone(timedelta(hours=2)))},
+        {"account": None},
+        {"account": Account(name="Never saved")},
+        {"account": "019ab2a0-0000-7000-8000-00000000c001"},
     ],
 )
 def test_other_parts_outside_the_contract_are_refused(account: Account, change: dict[str, Any]) -> None:
-    with pytest.raises(events.InvalidPayload):
-        emit(account, **change)
-    assert not Event.objects.exists()
+    with transaction.atomic():
+        with pytest.raises(events.InvalidPayload):
+            emit(account, **change)
+        assert not Event.objects.exists()
+
+
+@pytest.mark.parametrize("type", [None, 5, ["booking.created"]])
+def test_a_type_that_is_no_text_is_unknown(account: Account, type: Any) -> None:
+    with pytest.raises(events.UnknownEventType):
+        emit(account, type=type)
 
 
 def test_an_envelope_of_256_kb_passes_and_one_byte_more_does_not(account: Account) -> None:
@@ -188,6 +205,11 @@ class TestSignal:
         event = Event.objects.get()
         assert (event.occurred_at, event.recipient_role, event.idempotency_key) == (MOMENT, "AGENT", "k")
 
+    def test_a_misspelt_argument_is_refused(self, account: Account) -> None:
+        with pytest.raises(TypeError, match="idempotencykey"):
+            event_occurred.send(None, type="booking.created", account=account, object={}, idempotencykey="k")
+        assert not Event.objects.exists()
+
     def test_its_errors_reach_the_sender(self, account: Account) -> None:
         with pytest.raises(events.UnknownEventType):
             event_occurred.send(None, type="nothing", account=account, object={})
@@ -214,6 +236,26 @@ class TestTransactions:
             assert not rung
         assert Event.objects.count() == 1
         assert rung == [1]
+
+    def test_two_that_announce_with_the_same_key_at_once_get_one_event(self, account: Account) -> None:
+        start = threading.Barrier(4)
+        announced: list[Event] = []
+
+        def announce_once() -> None:
+            start.wait()
+            try:
+                with transaction.atomic():
+                    announced.append(emit(account, idempotency_key="booking-1"))
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=announce_once) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert len(announced) == 4
+        assert {event.pk for event in announced} == {Event.objects.get().pk}
 
     def test_the_catalogue_is_filled_again_without_loss(self, account: Account) -> None:
         emit(account)

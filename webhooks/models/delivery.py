@@ -33,12 +33,12 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.unfinished().update(next_attempt_at=timezone.now())
 
     def redeliver(self) -> int:
-        """Take finished deliveries of present webhooks back to PENDING, due now, with a fresh budget; return how many.
+        """Take finished deliveries back to PENDING, due now, with a fresh budget; return how many.
 
-        Attempts are numbered on. Where the webhook is disabled the engine cancels them again.
+        Attempts are numbered on. Those of webhooks that are disabled or removed stay: nothing would be sent.
         """
         self._end_rest()
-        return self.filter(next_attempt_at=None, webhook__removed_at=None).update(
+        return self.filter(next_attempt_at=None, webhook__removed_at=None, webhook__enabled=True).update(
             status=Delivery.Status.PENDING,
             priority=Delivery.Priority.RETRY,
             end_reason="",

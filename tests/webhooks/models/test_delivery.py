@@ -37,6 +37,14 @@ def test_redeliver_brings_a_finished_one_back_with_a_fresh_budget(delivery: Deli
     assert delivery.next_attempt_at <= timezone.now()
 
 
+def test_redeliver_leaves_those_of_a_disabled_webhook_as_they_ended(delivery: Delivery, webhook: Webhook) -> None:
+    finish(delivery, "DEAD")
+    webhook.disable(Webhook.DisabledReason.GONE)
+    assert Delivery.objects.all().redeliver() == 0
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.end_reason) == ("DEAD", "REFUSED")
+
+
 @pytest.mark.parametrize("status", ["PENDING", "RETRYING"])
 def test_redeliver_leaves_an_unfinished_one(delivery: Delivery, status: str) -> None:
     Delivery.objects.update(status=status)
