@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tests import actions, servers
-from tests.faults.conftest import SOON
+from tests.faults.conftest import LEASE_SECONDS, TIMEOUT_SECONDS
 from tests.faults.load import COMMAND_SECONDS, scaled, under_load
 from tests.receivers import Receiver, status
 from tests.stack import Program, Stack
@@ -52,7 +52,8 @@ def durable_engine(tmp_path_factory: pytest.TempPathFactory, durable_postgres: D
         postgres=durable_postgres.url,
         web=False,
         command_seconds=COMMAND_SECONDS,
-        **SOON,
+        WEBHOOK_TIMEOUT_SECONDS=TIMEOUT_SECONDS,
+        WEBHOOK_LEASE_SECONDS=LEASE_SECONDS,
     ) as engine:
         yield engine
 
