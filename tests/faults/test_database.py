@@ -80,7 +80,7 @@ def test_nothing_is_lost_or_sent_twice_when_connections_are_broken_off(engine: S
     broken_off = 0
     with (
         psycopg.connect(postgres, autocommit=True) as connection,
-        under_load(engine, events=scaled(1000, 20_000), per_second=250) as load,
+        under_load(engine, events=scaled(600, 20_000), per_second=150) as load,
     ):
         while not load.is_announced:
             time.sleep(0.5)
@@ -92,13 +92,13 @@ def test_nothing_is_lost_or_sent_twice_when_connections_are_broken_off(engine: S
             broken_off += row[0]
         load.settle()
 
-    assert broken_off >= 10
+    assert broken_off >= scaled(3, 30)
     load.check(most_again=0)
 
 
 def test_people_and_workers_do_not_lock_each_other_up(engine: Stack, postgres: str | None) -> None:
     """Webhooks are disabled, enabled, changed and removed, deliveries cancelled and redelivered, as they are sent."""
-    seconds = scaled(8, 60)
+    seconds = scaled(5, 60)
     before = deadlocks(engine, postgres)
     # Some fail, so that retries and failures are written as well.
     answers = [status(code, delay=0.01) for code in (204, 204, 204, 500)]

@@ -14,7 +14,7 @@ from tests.faults.load import WEBHOOKS, scaled, under_load
 from tests.receivers import Receiver, hang, status
 from tests.stack import Stack
 
-pytestmark = [pytest.mark.stack, pytest.mark.storage]
+pytestmark = pytest.mark.stack
 
 WORKER_PROCESSES = 2
 # What a process has under way: in flight, or answered and not recorded yet.
@@ -43,7 +43,11 @@ def kill_pool_process(engine: Stack) -> list[psutil.Process]:
 
 @pytest.mark.parametrize(
     "kill, processes",
-    [(kill_worker, WORKER_PROCESSES), (kill_main_process, WORKER_PROCESSES), (kill_pool_process, 1)],
+    [
+        pytest.param(kill_worker, WORKER_PROCESSES, marks=pytest.mark.storage),
+        (kill_main_process, WORKER_PROCESSES),
+        (kill_pool_process, 1),
+    ],
 )
 def test_nothing_is_lost_when_processes_are_killed_again_and_again(
     engine: Stack, kill: Callable[[Stack], list[psutil.Process]], processes: int
@@ -63,6 +67,7 @@ def test_nothing_is_lost_when_processes_are_killed_again_and_again(
     assert still_there == []
 
 
+@pytest.mark.storage
 def test_a_stopped_worker_finishes_what_is_under_way(engine: Stack) -> None:
     with under_load(engine, events=scaled(1000, 10_000), per_second=500, answer=status(204, delay=0.1)) as load:
         started = time.monotonic()
