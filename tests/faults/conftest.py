@@ -11,6 +11,8 @@ WEBHOOK_IN_FLIGHT_PER_WEBHOOK = 10
 # Leases run out soon, so that what a killed process had comes back soon.
 TIMEOUT_SECONDS = "2"
 LEASE_SECONDS = "9"
+# Recording an answer may have to wait 20 s for the file, and must not outlast the lease.
+SQLITE_LEASE_SECONDS = "30"
 
 
 @pytest.fixture(scope="package")
@@ -23,7 +25,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory, postgres: str | None) -> It
         command_seconds=COMMAND_SECONDS,
         WEBHOOK_IN_FLIGHT_PER_WEBHOOK=str(WEBHOOK_IN_FLIGHT_PER_WEBHOOK),
         WEBHOOK_TIMEOUT_SECONDS=TIMEOUT_SECONDS,
-        WEBHOOK_LEASE_SECONDS=LEASE_SECONDS,
+        WEBHOOK_LEASE_SECONDS=LEASE_SECONDS if postgres else SQLITE_LEASE_SECONDS,
     ) as engine:
         yield engine
 
