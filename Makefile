@@ -6,13 +6,16 @@ TRANSLATIONS := $(wildcard locale/*/LC_MESSAGES/django.po)
 
 # The steps of the set-up build on each other.
 .NOTPARALLEL:
-.PHONY: run test bench lint format messages requirements setup setup-dev clean
+.PHONY: run test faults bench lint format messages requirements setup setup-dev clean
 
 run: setup .env
 	@PORT=$(PORT) RECEIVER_PORT=$(RECEIVER_PORT) exec $(BIN)/python scripts/run.py
 
 test: setup-dev
 	scripts/test
+
+faults: setup-dev
+	LONG_FAULTS=1 scripts/test -n 0 --verbose tests/faults
 
 bench: setup-dev
 	$(BIN)/python -m tests.bench $(SCENARIOS)

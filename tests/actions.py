@@ -12,7 +12,7 @@ from django.db.models import Count
 
 from accounts.models import Account, Membership, Role, User
 from webhooks import events
-from webhooks.models import Delivery, Event, EventType, StaleVersion, Webhook
+from webhooks.models import Attempt, Delivery, Event, EventType, StaleVersion, Webhook
 from webhooks.signals import event_occurred
 
 EVENTS_A_TRANSACTION = 20
@@ -155,7 +155,7 @@ class Standing(TypedDict):
 
 
 def standing_of(webhook_ids: list[str]) -> Standing:
-    deliveries = Delivery.objects.filter(webhook__in=webhook_ids).order_by()
+    deliveries = Delivery.objects.filter(webhook_id__in=webhook_ids).order_by()
     ledger = events.ledger()
     return Standing(
         deliveries=dict(deliveries.values_list("status").annotate(Count("id"))),
@@ -229,18 +229,15 @@ def _change(webhook: Webhook, person: User) -> None:
 
 def wait_for_rest(webhook_ids: list[str], seconds: float) -> list[float]:
     """Wait until all webhooks rest; return of each delivery that failed how long after its attempt it is due."""
-    deliveries = Delivery.objects.filter(webhook__in=webhook_ids)
+    deliveries = Delivery.objects.filter(webhook_id__in=webhook_ids)
     awake = Webhook.objects.filter(pk__in=webhook_ids, cooling_until=None)
     until = time.monotonic() + seconds
     while awake.exists() or deliveries.filter(leased_until__isnull=False).exists():
         assert time.monotonic() < until, "Not all webhooks rest."
         time.sleep(0.1)
-    return [
-        (due - started_at).total_seconds()
-        for due, started_at in deliveries.filter(status=Delivery.Status.RETRYING).values_list(
-            "next_attempt_at", "attempts__started_at"
-        )
-    ]
+    failed = Attempt.objects.filter(delivery__in=deliveries.filter(status=Delivery.Status.RETRYING))
+    times = failed.values_list("started_at", "delivery__next_attempt_at")
+    return [(due - started_at).total_seconds() for started_at, due in times if due]
 
 
 def remove_webhooks(webhook_ids: list[str]) -> None:
@@ -252,7 +249,7 @@ def settle_with_retries(webhook_ids: list[str], seconds: float) -> Standing:
     """Do the same as `settle`, and make retries due as soon as they are scheduled, as if time passed."""
     until = time.monotonic() + seconds
     while events.ledger().unfinished and time.monotonic() < until:
-        Delivery.objects.filter(webhook__in=webhook_ids, status=Delivery.Status.RETRYING).retry_now()
+        Delivery.objects.filter(webhook_id__in=webhook_ids, status=Delivery.Status.RETRYING).retry_now()
         wait_until_finished(1)
     return standing_of(webhook_ids)
 

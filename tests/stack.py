@@ -69,7 +69,7 @@ class Program:
 
     def kill_alone(self) -> list[psutil.Process]:
         """Kill it without a warning, and nothing that it started; return that, which the caller has to see ending."""
-        started = psutil.Process(self.pid).children(recursive=True)
+        started: list[psutil.Process] = psutil.Process(self.pid).children(recursive=True)
         os.kill(self.pid, signal.SIGKILL)
         assert self._process is not None
         self._process.wait(5)

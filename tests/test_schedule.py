@@ -1,24 +1,53 @@
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
+import pytest
 import time_machine
 
-from winkhooks.schedule import Every
+from winkhooks.celery import app
+from winkhooks.schedule import Scheduler
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def test_it_is_due_when_its_interval_is_over() -> None:
-    every = Every(timedelta(seconds=3))
+class Recorder(Scheduler):
+    """It writes down what it would have sent."""
 
-    with time_machine.travel(NOON + timedelta(seconds=1), tick=False):
-        assert not every.is_due(NOON).is_due
-    with time_machine.travel(NOON + timedelta(seconds=3), tick=False):
-        assert every.is_due(NOON).is_due
+    sent: list[str]
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        self.sent.append(entry.name)
+
+    def run_at(self, moment: datetime) -> list[str]:
+        """Tick until nothing is due; return what was sent."""
+        self.sent = []
+        with time_machine.travel(moment, tick=False):
+            while self.tick() == 0:
+                pass
+        return self.sent
 
 
-def test_it_is_due_at_once_when_the_clock_was_set_back() -> None:
-    with time_machine.travel(NOON - timedelta(hours=1), tick=False):
-        is_due, next_in = Every(timedelta(seconds=3)).is_due(NOON)
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[Recorder]:
+    with time_machine.travel(NOON, tick=False):
+        scheduler = Recorder(app, schedule_filename=str(tmp_path / "schedule"))
+    yield scheduler
+    scheduler.close()
 
-    assert is_due
-    assert next_in == 3
+
+def test_it_sweeps_every_three_seconds(scheduler: Recorder) -> None:
+    assert scheduler.run_at(NOON + timedelta(seconds=2)) == []
+    assert scheduler.run_at(NOON + timedelta(seconds=3)) == ["sweep"]
+    assert scheduler.run_at(NOON + timedelta(seconds=4)) == []
+    assert scheduler.run_at(NOON + timedelta(seconds=6)) == ["sweep"]
+
+
+def test_it_sweeps_on_when_the_clock_is_set_back(scheduler: Recorder) -> None:
+    scheduler.run_at(NOON + timedelta(seconds=3))
+    earlier = NOON - timedelta(hours=1)
+
+    assert scheduler.run_at(earlier) == []
+    assert scheduler.run_at(earlier + timedelta(seconds=3)) == ["sweep"]
+    assert scheduler.run_at(earlier + timedelta(seconds=6)) == ["sweep"]

@@ -1,18 +1,25 @@
 """When beat does what."""
 
-from datetime import datetime
+from typing import Any
 
-from celery.schedules import schedstate, schedule
+from celery.beat import PersistentScheduler
 
 
-class Every(schedule):
-    """A plain interval that also holds after the clock was set back.
+class Scheduler(PersistentScheduler):
+    """Beat's own scheduler, which also goes on when the clock is set back.
 
-    Celery would wait until the clock is again where it was when the task ran last: an hour without a sweep after an
-    hour back.
+    Otherwise it waits until the clock is again where it was when a task ran last: an hour back would be an hour without
+    a sweep.
     """
 
-    def is_due(self, last_run_at: datetime) -> schedstate:
-        if self.maybe_make_aware(last_run_at) > self.now():
-            return schedstate(is_due=True, next=self.seconds)
-        return super().is_due(last_run_at)
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Do what is due, one task a call; return for how many seconds there is nothing to do."""
+        now = self.app.now()
+        ahead = [entry for entry in self.schedule.values() if entry.last_run_at and entry.last_run_at > now]
+        for entry in ahead:
+            entry.last_run_at = now
+        if ahead:
+            # The times in the heap are ahead too; it is made anew from the entries.
+            self._heap = None
+        seconds: float = super().tick(*args, **kwargs)
+        return seconds

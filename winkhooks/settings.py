@@ -21,8 +21,6 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 from django.utils.translation import gettext_lazy as _
 
-from winkhooks.schedule import Every
-
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 # Beat keeps its schedule there, whatever the database is.
@@ -264,12 +262,13 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
+CELERY_BEAT_SCHEDULER = "winkhooks.schedule:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     # A message that outlives its interval is dropped: the next one does the same work.
-    "sweep": {"task": "webhooks.tasks.sweep", "schedule": Every(timedelta(seconds=3)), "options": {"expires": 3}},
+    "sweep": {"task": "webhooks.tasks.sweep", "schedule": timedelta(seconds=3), "options": {"expires": 3}},
     # A drain may keep a worker for a minute, so that this waits a little longer than until the next one comes.
-    "watch": {"task": "webhooks.tasks.watch", "schedule": Every(timedelta(minutes=1)), "options": {"expires": 150}},
-    "purge": {"task": "webhooks.tasks.purge", "schedule": Every(timedelta(hours=1)), "options": {"expires": 3600}},
+    "watch": {"task": "webhooks.tasks.watch", "schedule": timedelta(minutes=1), "options": {"expires": 150}},
+    "purge": {"task": "webhooks.tasks.purge", "schedule": timedelta(hours=1), "options": {"expires": 3600}},
 }
 
 # An outside monitor, which misses the calls when no work is done any more.
@@ -278,7 +277,7 @@ HEARTBEAT_URL = http_url("HEARTBEAT_URL", "")
 if HEARTBEAT_URL:
     CELERY_BEAT_SCHEDULE["heartbeat"] = {
         "task": "webhooks.tasks.heartbeat",
-        "schedule": Every(timedelta(minutes=1)),
+        "schedule": timedelta(minutes=1),
         "options": {"expires": 150},
     }
 

@@ -9,7 +9,10 @@ from tests.stack import Stack
 
 WEBHOOK_IN_FLIGHT_PER_WEBHOOK = 10
 # Leases run out soon, so that what a killed process had comes back soon.
-SOON = {"WEBHOOK_TIMEOUT_SECONDS": "2", "WEBHOOK_LEASE_SECONDS": "9"}
+TIMEOUT_SECONDS = "2"
+LEASE_SECONDS = "9"
+# Recording an answer may have to wait 20 s for the file, and must not outlast the lease.
+SQLITE_LEASE_SECONDS = "30"
 
 
 @pytest.fixture(scope="package")
@@ -21,7 +24,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory, postgres: str | None) -> It
         web=False,
         command_seconds=COMMAND_SECONDS,
         WEBHOOK_IN_FLIGHT_PER_WEBHOOK=str(WEBHOOK_IN_FLIGHT_PER_WEBHOOK),
-        **SOON,
+        WEBHOOK_TIMEOUT_SECONDS=TIMEOUT_SECONDS,
+        WEBHOOK_LEASE_SECONDS=LEASE_SECONDS if postgres else SQLITE_LEASE_SECONDS,
     ) as engine:
         yield engine
 
@@ -41,7 +45,8 @@ class ClockStack(Stack):
             command_seconds=COMMAND_SECONDS,
             PYTHONPATH=str(Path(__file__).parent / "moved_clock"),
             TEST_CLOCK=str(self._clock),
-            **SOON,
+            WEBHOOK_TIMEOUT_SECONDS=TIMEOUT_SECONDS,
+            WEBHOOK_LEASE_SECONDS=LEASE_SECONDS,
         )
 
     def move_clock(self, seconds: float) -> None:

@@ -15,7 +15,7 @@ from tests.faults.load import scaled, under_load
 from tests.receivers import Receiver
 from tests.stack import Stack
 
-pytestmark = [pytest.mark.stack, pytest.mark.storage]
+pytestmark = pytest.mark.stack
 
 # After an outage the worker looks for the broker every few seconds.
 RECOVERY_SECONDS = 30
@@ -59,6 +59,7 @@ def listener(engine: Stack, receiver: Receiver) -> Listener:
     return engine.call(actions.make_listener, receiver.url)
 
 
+@pytest.mark.storage
 @pytest.mark.parametrize("outage", [stopped, killed, frozen])
 def test_an_event_commits_without_the_broker_and_arrives_when_it_is_back(
     engine: Stack, receiver: Receiver, listener: Listener, outage: type
@@ -73,6 +74,7 @@ def test_an_event_commits_without_the_broker_and_arrives_when_it_is_back(
     assert request.header("Wink-Event-Id") == announced["event_ids"][0]
 
 
+@pytest.mark.storage
 def test_an_event_arrives_whose_bell_was_wiped_out(engine: Stack, receiver: Receiver, listener: Listener) -> None:
     engine.worker.stop()
     try:
@@ -85,6 +87,7 @@ def test_an_event_arrives_whose_bell_was_wiped_out(engine: Stack, receiver: Rece
     assert request.header("Wink-Event-Id") == announced["event_ids"][0]
 
 
+@pytest.mark.storage
 def test_events_go_on_after_the_broker_was_emptied(engine: Stack, receiver: Receiver, listener: Listener) -> None:
     empty_the_broker(engine)
 

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests import actions
-from tests.faults.conftest import SOON
 from tests.faults.load import COMMAND_SECONDS, scaled, under_load
 from tests.stack import Stack
 
@@ -21,7 +20,6 @@ def crowded_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         web=False,
         workers=2,
         command_seconds=COMMAND_SECONDS,
-        **SOON,
     ) as engine:
         yield engine
 
