@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -28,15 +29,23 @@ def main(names: Sequence[str]) -> None:
         )
     # As with Ctrl-C, what was started is ended and removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    lines = []
+    lines, failed = [], []
     with Ground() as ground:
         for name in chosen:
-            line = run(name, ground)
+            try:
+                line = run(name, ground)
+            except Exception:
+                # The figures of the others took minutes.
+                traceback.print_exc()
+                failed.append(name)
+                continue
             write(json.dumps(line))
             lines.append(line)
     write("")
     write(report.text_table(lines))
     report.write_page(lines)
+    if failed:
+        sys.exit(f"These scenarios failed: {', '.join(failed)}.")
 
 
 def choose(names: Sequence[str]) -> list[str]:
