@@ -22,7 +22,7 @@ OLDEST = 500
 COUNT_OLDEST = """
 SELECT webhook_id, count(*) FROM (
     SELECT webhook_id FROM webhooks_delivery
-    WHERE next_attempt_at <= %(now)s AND (leased_until IS NULL OR leased_until <= %(now)s)
+    WHERE next_attempt_at <= %(now)s AND finished_at IS NULL AND (leased_until IS NULL OR leased_until <= %(now)s)
     ORDER BY next_attempt_at LIMIT %(limit)s
 ) AS oldest
 GROUP BY webhook_id

@@ -181,7 +181,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='delivery',
-            index=models.Index(condition=models.Q(('next_attempt_at__isnull', False)), fields=['next_attempt_at'], name='delivery_due'),
+            index=models.Index(condition=models.Q(('finished_at__isnull', True), ('next_attempt_at__isnull', False)), fields=['next_attempt_at'], name='delivery_due'),
         ),
         migrations.AddIndex(
             model_name='delivery',
@@ -193,7 +193,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='delivery',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('next_attempt_at__isnull', False), ('status__in', ['PENDING', 'RETRYING'])), models.Q(('next_attempt_at', None), ('status__in', ['SUCCEEDED', 'DEAD', 'CANCELLED'])), _connector='OR'), name='delivery_unfinished_has_next_attempt'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', True), ('next_attempt_at__isnull', False), ('status__in', ['PENDING', 'RETRYING'])), models.Q(('next_attempt_at', None), ('status__in', ['SUCCEEDED', 'DEAD', 'CANCELLED'])), _connector='OR'), name='delivery_unfinished_has_next_attempt'),
         ),
         migrations.AddConstraint(
             model_name='delivery',

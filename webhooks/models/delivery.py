@@ -108,7 +108,9 @@ class Delivery(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["event", "webhook"], name="delivery_event_webhook_unique"),
             models.CheckConstraint(
-                condition=models.Q(status__in=["PENDING", "RETRYING"], next_attempt_at__isnull=False)
+                condition=models.Q(
+                    status__in=["PENDING", "RETRYING"], next_attempt_at__isnull=False, finished_at__isnull=True
+                )
                 | models.Q(status__in=["SUCCEEDED", "DEAD", "CANCELLED"], next_attempt_at=None),
                 name="delivery_unfinished_has_next_attempt",
             ),
@@ -123,10 +125,12 @@ class Delivery(models.Model):
                 name="delivery_queue",
                 condition=models.Q(next_attempt_at__isnull=False),
             ),
+            # Its condition says the same in more words: without them PostgreSQL would take this index, too, where it is
+            # asked for what is due at one webhook, and walk through the backlogs of all others.
             models.Index(
                 fields=["next_attempt_at"],
                 name="delivery_due",
-                condition=models.Q(next_attempt_at__isnull=False),
+                condition=models.Q(next_attempt_at__isnull=False, finished_at__isnull=True),
             ),
             models.Index(fields=["webhook", "-id"], name="delivery_webhook"),
         ]

@@ -218,7 +218,7 @@ def test_what_waits_for_a_webhook_that_is_off_is_cancelled(
         listening_webhook.disable(Webhook.DisabledReason.BY_USER, owner)
     else:
         listening_webhook.remove(owner)
-    Delivery.objects.update(status="PENDING", next_attempt_at=timezone.now(), end_reason="")
+    Delivery.objects.update(status="PENDING", next_attempt_at=timezone.now(), finished_at=None, end_reason="")
     drain()
     delivery = Delivery.objects.get()
     assert (delivery.status, delivery.end_reason) == ("CANCELLED", f"WEBHOOK_{off.upper()}")
