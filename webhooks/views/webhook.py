@@ -87,13 +87,14 @@ def _tab_context(membership: Membership) -> dict[str, Any]:
 
 
 def _get_webhook(account_id: UUID, webhook_id: UUID) -> Webhook:
-    return get_object_or_404(Webhook.objects.present(), account=account_id, pk=webhook_id)
+    return get_object_or_404(Webhook.objects.present().without_secrets(), account=account_id, pk=webhook_id)
 
 
 def _listed_webhooks(account_id: UUID) -> QuerySet[Webhook]:
     event_types = EventType.objects.only("key").order_by("key")
     return (
         Webhook.objects.present()
+        .without_secrets()
         .filter(account=account_id)
         .select_related("disabled_by")
         .prefetch_related(Prefetch("event_types", event_types))

@@ -101,6 +101,10 @@ def test_it_leaves_out_removed_webhooks_and_those_of_other_accounts(
     assert "Theirs" not in page
 
 
+def test_a_webhook_whose_key_was_lost_is_listed(owner: User, webhook: Webhook, lost_key: None, list_url: str) -> None:
+    assert "Wink Stalker" in text_of(client_of(owner).get(list_url))
+
+
 def test_without_webhooks_it_explains_what_they_are(owner: User, viewer: User, list_url: str) -> None:
     page = text_of(client_of(owner).get(list_url))
     assert "No webhooks yet" in page

@@ -87,6 +87,19 @@ def test_it_saves_and_leads_to_the_list(
     assert saved.secret == webhook.secret
 
 
+def test_a_webhook_whose_key_was_lost_can_be_changed(
+    owner: User, webhook: Webhook, lost_key: None, update_url: str
+) -> None:
+    client = client_of(owner)
+    assert client.get(update_url).status_code == 200
+    fields = posted(webhook, name="Renamed")
+    del fields["enabled"]
+    assert client.post(update_url, fields).status_code == 302
+    assert client.post(update_url, fields).status_code == 409
+    saved = Webhook.objects.without_secrets().get()
+    assert (saved.name, saved.enabled) == ("Renamed", False)
+
+
 def test_it_disables_and_cancels_what_waits(owner: User, webhook: Webhook, update_url: str) -> None:
     delivery = waiting_delivery(webhook)
     fields = posted(webhook)
