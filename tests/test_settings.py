@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -139,18 +140,31 @@ def test_a_wrong_kept_time_of_connections_stops_the_start() -> None:
 
 
 def test_an_empty_value_means_the_default() -> None:
-    loaded = load_settings(
-        **dict.fromkeys(
-            [
-                *("ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "SESSION_COOKIE_SECURE", "DATABASE_URL", "REDIS_URL"),
-                *("EMAIL_URL", "DEFAULT_FROM_EMAIL", "PORTAL_URL", "HEARTBEAT_URL"),
-                *("TIME_ZONE", "WEBHOOK_ALLOWED_NETWORKS", "WEBHOOK_TIMEOUT_SECONDS", "WEBHOOK_IN_FLIGHT", "LOG_LEVEL"),
-            ],
-            "",
-        )
-    )
+    names = variables_of_the_settings() - {"DEBUG", "SECRET_KEY", "WEBHOOK_SECRET_KEYS", "DATABASE_URL"}
 
-    assert (loaded.stderr, loaded.returncode) == ("", 0)
+    for database_url in ("", "postgresql://localhost/winkhooks"):
+        loaded = load_settings(DATABASE_URL=database_url, **dict.fromkeys(names, ""))
+
+        assert (loaded.stderr, loaded.returncode) == ("", 0)
+
+
+# Those of the containers
+
+
+def compose_variables(service: str) -> dict[str, str]:
+    environment: dict[str, str] = yaml.safe_load((BASE_DIR / "compose.yaml").read_text())["services"][service][
+        "environment"
+    ]
+    return environment
+
+
+@pytest.mark.parametrize("service", ["migrate", "web", "worker", "beat"])
+def test_the_settings_reach_the_containers(service: str) -> None:
+    variables = compose_variables(service)
+    passed_on = {name for name, value in variables.items() if re.match(r"\$\{" + name + r"(:-|:\?.+)\}$", value)}
+    made_for_them = {"DATABASE_URL", "REDIS_URL", "DEBUG", "STATIC_ROOT"}
+
+    assert passed_on == variables_of_the_settings() - made_for_them
 
 
 def setting(expression: str, **variables: str) -> str:
