@@ -277,8 +277,10 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULER = "winkhooks.schedule:Scheduler"
 CELERY_BEAT_SCHEDULE = {
-    # A message that outlives its interval is dropped: the next one does the same work.
-    "sweep": {"task": "webhooks.tasks.sweep", "schedule": timedelta(seconds=3), "options": {"expires": 3}},
+    # What no worker takes is dropped in the end: the next one does the same work. It must not be dropped sooner than
+    # clocks may differ: beat writes by its own when a message expires, so that a worker whose clock is ahead of it by
+    # more than that would drop every sweep.
+    "sweep": {"task": "webhooks.tasks.sweep", "schedule": timedelta(seconds=3), "options": {"expires": 60}},
     # A drain may keep a worker for a minute, so that this waits a little longer than until the next one comes.
     "watch": {"task": "webhooks.tasks.watch", "schedule": timedelta(minutes=1), "options": {"expires": 150}},
     "purge": {"task": "webhooks.tasks.purge", "schedule": timedelta(hours=1), "options": {"expires": 3600}},
