@@ -17,8 +17,8 @@ from accounts.models import Account, User
 from tests.conftest import PASSWORD, client_of, make_user
 from webhooks import wake
 from webhooks.models import Attempt, Delivery, Event, EventType, Webhook
-from winkhooks.admin import first_id_at, id_range
-from winkhooks.uuid7 import uuid7
+from winkhooks.admin import id_range
+from winkhooks.uuid7 import first_uuid7_at, uuid7
 
 NASTY = "<script>alert('x')</script>"
 SECRET = "whsec_bWFya2VyLXRoYXQtbXVzdC1uZXZlci1iZS1zaG93bg=="
@@ -325,7 +325,7 @@ class TestFilters:
             assert row_url(model, pks_of(attempt)[model]) in page(client, f"{list_url(model)}?made={span}")
 
     def test_old_rows_are_not_among_the_recent(self, client: Client, account: Account) -> None:
-        event = make_event(account, id=first_id_at(timezone.now() - timedelta(hours=2)))
+        event = make_event(account, id=first_uuid7_at(timezone.now() - timedelta(hours=2)))
         assert row_url("event", event.pk) not in page(client, f"{list_url('event')}?made=hour")
         assert row_url("event", event.pk) in page(client, f"{list_url('event')}?made=day")
 
