@@ -82,7 +82,7 @@ def _split(text: str) -> SplitResult:
 
 def _ascii_authority(parts: SplitResult) -> str:
     if not parts.hostname:
-        raise ValidationError(_("The URL names no host, as my.system.com is one."), code="no_host")
+        raise ValidationError(_("The URL has no host name, such as my.system.com."), code="no_host")
     host = f"[{_ipv6_address(parts.hostname)}]" if "[" in parts.netloc else _ascii_host(parts.hostname)
     try:
         port = parts.port

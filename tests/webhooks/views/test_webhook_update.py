@@ -172,7 +172,7 @@ class TestTwoPeopleSavingTheSameWebhook:
     def test_the_second_sees_the_newer_values(self, owner: User, webhook: Webhook, update_url: str) -> None:
         page = text_of(self.conflict(owner, webhook, update_url))
         for newer in ("Theirs", "https://their.system.com/", "Disabled", "All events"):
-            assert f"Saved now: {newer}</p>" in page
+            assert f"Now saved as: {newer}</p>" in page
 
     def test_a_field_that_does_not_differ_shows_nothing_newer(
         self, owner: User, webhook: Webhook, update_url: str
@@ -180,7 +180,7 @@ class TestTwoPeopleSavingTheSameWebhook:
         webhook.event_types.set(EventType.objects.filter(key="booking.created"))
         Webhook.objects.update(version=2)
         page = text_of(client_of(owner).post(update_url, posted(webhook, name="Mine")))
-        assert page.count("Saved now:") == 1
+        assert page.count("Now saved as:") == 1
 
     def test_saving_again_wins(self, owner: User, webhook: Webhook, update_url: str) -> None:
         page = text_of(self.conflict(owner, webhook, update_url))
@@ -193,7 +193,7 @@ class TestTwoPeopleSavingTheSameWebhook:
     def test_it_speaks_finnish(self, owner: User, webhook: Webhook, update_url: str) -> None:
         page = text_of(self.conflict(owner, webhook, update_url, "fi"))
         assert "Joku muutti tätä webhookia" in page
-        assert "Nyt tallennettuna: Poissa käytöstä" in page
+        assert "Nyt tallennettu arvo: Poissa käytöstä" in page
 
     def test_a_webhook_removed_meanwhile_is_not_there(self, owner: User, webhook: Webhook, update_url: str) -> None:
         Webhook.objects.get().remove(owner)
