@@ -77,7 +77,7 @@ class Migration(migrations.Migration):
                 ('consecutive_failures', models.PositiveIntegerField(default=0, editable=False, verbose_name='failures in a row')),
                 ('cooling_until', models.DateTimeField(editable=False, help_text='After many failures in a row nothing is sent until then; after it, one delivery is tried.', null=True, verbose_name='cooling until')),
                 ('cooling_seconds', models.PositiveIntegerField(default=0, editable=False, help_text='In seconds; it doubles from one to the next.', verbose_name='length of the rest')),
-                ('rate_limit', models.PositiveIntegerField(blank=True, help_text='Empty: no limit.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)], verbose_name='requests a second at most')),
+                ('rate_limit', models.PositiveIntegerField(blank=True, help_text='What is over the limit waits, and uses up no attempt. Empty: no limit.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)], verbose_name='requests per second, at most')),
                 ('rate_tokens', models.FloatField(default=0, editable=False)),
                 ('rate_tokens_at', models.DateTimeField(editable=False, null=True)),
                 ('version', models.PositiveIntegerField(default=1, editable=False, help_text='Goes up with every change.', verbose_name='version')),

@@ -103,6 +103,17 @@ def test_it_leaves_out_removed_webhooks_and_those_of_other_accounts(
     assert "Theirs" not in page
 
 
+@pytest.mark.parametrize(
+    "language, label", [("en", "Requests per second, at most"), ("fi", "Pyyntöjä sekunnissa enintään")]
+)
+def test_it_shows_a_limit_that_is_set(owner: User, webhook: Webhook, list_url: str, language: str, label: str) -> None:
+    client = client_of(owner)
+    assert label not in text_of(client.get(list_url, headers={"accept-language": language}))
+    Webhook.objects.update(rate_limit=20)
+    page = text_of(client.get(list_url, headers={"accept-language": language}))
+    assert re.search(rf"<dt>{label}</dt>\s*<dd>20</dd>", page)
+
+
 def test_a_webhook_whose_key_was_lost_is_listed(owner: User, webhook: Webhook, lost_key: None, list_url: str) -> None:
     assert "Wink Stalker" in text_of(client_of(owner).get(list_url))
 
