@@ -105,7 +105,7 @@ class Migration(migrations.Migration):
                 ('end_reason', models.CharField(blank=True, choices=[('EXHAUSTED', 'The last attempt failed'), ('REFUSED', 'The receiver refused it'), ('GONE', 'The receiver answered 410 Gone'), ('WEBHOOK_DISABLED', 'The webhook was disabled'), ('WEBHOOK_REMOVED', 'The webhook was removed'), ('BY_USER', 'Cancelled by hand')], max_length=16, verbose_name='why it ended')),
                 ('priority', models.PositiveSmallIntegerField(choices=[(0, 'First attempt'), (1, 'Retry'), (2, 'Replay')], default=0, verbose_name='priority')),
                 ('attempt_count', models.PositiveIntegerField(default=0, verbose_name='attempts')),
-                ('budget_start', models.PositiveIntegerField(default=0, help_text='How many attempts there were when the present ten began.', verbose_name='budget start')),
+                ('budget_start', models.PositiveIntegerField(default=0, help_text='How many attempts there were before the present ten.', verbose_name='earlier attempts')),
                 ('next_attempt_at', models.DateTimeField(default=django.utils.timezone.now, null=True, verbose_name='next attempt')),
                 ('leased_until', models.DateTimeField(help_text='While a worker has it; no other one takes it before.', null=True, verbose_name='leased until')),
                 ('last_http_status', models.PositiveSmallIntegerField(null=True, verbose_name='last HTTP status')),
