@@ -223,6 +223,7 @@ def _change(webhook: Webhook, person: User) -> None:
         url=webhook.url,
         enabled=not webhook.enabled,
         event_types=EventType.objects.filter(key="booking.created"),
+        rate_limit=webhook.rate_limit,
         by=person,
     )
 

@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from webhooks.engine.drain import LONGEST_SECONDS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -63,6 +66,7 @@ def test_each_variable_of_the_example_has_a_comment() -> None:
 def test_the_example_works_once_its_keys_are_filled_in(tmp_path: Path) -> None:
     example = re.sub(r"^SECRET_KEY=$", "SECRET_KEY=x", env_example(), flags=re.MULTILINE)
     example = re.sub(r"^WEBHOOK_SECRET_KEYS=$", f"WEBHOOK_SECRET_KEYS={KEY}", example, flags=re.MULTILINE)
+    example = example.replace("VAR_DIR=/var/lib/winkhooks", f"VAR_DIR={tmp_path / 'lib/winkhooks'}")
     file = tmp_path / ".env"
     file.write_text(example)
 
@@ -103,6 +107,7 @@ def test_the_example_works_once_its_keys_are_filled_in(tmp_path: Path) -> None:
         ("DATABASE_URL", "mysql://localhost/winkhooks"),
         ("DATABASE_URL", "winkhooks.sqlite3"),
         ("REDIS_URL", "localhost:6379"),
+        ("VAR_DIR", "/dev/null/var"),
         ("TIME_ZONE", "Europe/Mikkeli"),
         ("WEBHOOK_SECRET_KEYS", ""),
         ("WEBHOOK_SECRET_KEYS", "short"),
@@ -139,18 +144,31 @@ def test_a_wrong_kept_time_of_connections_stops_the_start() -> None:
 
 
 def test_an_empty_value_means_the_default() -> None:
-    loaded = load_settings(
-        **dict.fromkeys(
-            [
-                *("ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "SESSION_COOKIE_SECURE", "DATABASE_URL", "REDIS_URL"),
-                *("EMAIL_URL", "DEFAULT_FROM_EMAIL", "PORTAL_URL", "HEARTBEAT_URL"),
-                *("TIME_ZONE", "WEBHOOK_ALLOWED_NETWORKS", "WEBHOOK_TIMEOUT_SECONDS", "WEBHOOK_IN_FLIGHT", "LOG_LEVEL"),
-            ],
-            "",
-        )
-    )
+    names = variables_of_the_settings() - {"DEBUG", "SECRET_KEY", "WEBHOOK_SECRET_KEYS", "DATABASE_URL"}
 
-    assert (loaded.stderr, loaded.returncode) == ("", 0)
+    for database_url in ("", "postgresql://localhost/winkhooks"):
+        loaded = load_settings(DATABASE_URL=database_url, **dict.fromkeys(names, ""))
+
+        assert (loaded.stderr, loaded.returncode) == ("", 0)
+
+
+# Those of the containers
+
+
+def compose_variables(service: str) -> dict[str, str]:
+    environment: dict[str, str] = yaml.safe_load((BASE_DIR / "compose.yaml").read_text())["services"][service][
+        "environment"
+    ]
+    return environment
+
+
+@pytest.mark.parametrize("service", ["migrate", "web", "worker", "beat"])
+def test_the_settings_reach_the_containers(service: str) -> None:
+    variables = compose_variables(service)
+    passed_on = {name for name, value in variables.items() if re.match(r"\$\{" + name + r"(:-|:\?.+)\}$", value)}
+    made_for_them = {"DATABASE_URL", "REDIS_URL", "DEBUG", "STATIC_ROOT", "VAR_DIR"}
+
+    assert passed_on == variables_of_the_settings() - made_for_them
 
 
 def setting(expression: str, **variables: str) -> str:
@@ -181,6 +199,28 @@ def test_without_a_mail_server_emails_are_written_to_the_output() -> None:
 def test_the_heartbeat_beats_only_where_somebody_listens() -> None:
     assert setting("'heartbeat' in CELERY_BEAT_SCHEDULE") == "False"
     assert setting("'heartbeat' in CELERY_BEAT_SCHEDULE", HEARTBEAT_URL="https://monitor.example.com/ping") == "True"
+
+
+def test_what_processes_share_is_in_the_folder_that_the_settings_name(tmp_path: Path) -> None:
+    folder = tmp_path / "lib" / "winkhooks"
+
+    shown = setting(
+        "DATABASES['default']['NAME'], REDIS_URL, STATIC_ROOT, CELERY_BEAT_SCHEDULE_FILENAME", VAR_DIR=str(folder)
+    )
+
+    assert shown.count(f"{folder}/") == 4
+    assert folder.is_dir()
+
+
+def test_a_folder_that_begins_nowhere_begins_beside_manage_py() -> None:
+    assert setting("VAR_DIR", VAR_DIR="var/../var") == f"{BASE_DIR}/var/../var"
+
+
+@pytest.mark.parametrize("lease_seconds", ["60", "600"])
+def test_the_longest_task_outlasts_the_longest_drain(lease_seconds: str) -> None:
+    limit = float(setting("CELERY_TASK_TIME_LIMIT", WEBHOOK_LEASE_SECONDS=lease_seconds))
+
+    assert limit > LONGEST_SECONDS + float(lease_seconds)
 
 
 # The demo's

@@ -1,6 +1,7 @@
 """What holds for every template and every file that a browser loads."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -37,5 +38,32 @@ def test_what_is_inline_is_noticed(what: str, markup: str) -> None:
     assert INLINE[what].search(markup)
 
 
+def vendor_check(project: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([project / "scripts/vendor", "--check"], capture_output=True, text=True, timeout=30)
+
+
 def test_vendored_files_are_as_they_came() -> None:
-    subprocess.run([PROJECT / "scripts/vendor", "--check"], check=True, timeout=30)
+    assert vendor_check(PROJECT).returncode == 0
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for folder in ("scripts", "static/vendor"):
+        shutil.copytree(PROJECT / folder, tmp_path / folder)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["new.js", "bootstrap/new.js", ".new.js"])
+def test_a_vendored_file_that_nobody_listed_is_noticed(copy: Path, name: str) -> None:
+    (copy / "static/vendor" / name).touch()
+    checked = vendor_check(copy)
+    assert checked.returncode == 1
+    assert "has files that SHA256SUMS does not name" in checked.stderr
+
+
+def test_a_changed_vendored_file_is_noticed(copy: Path) -> None:
+    with (copy / "static/vendor/bootstrap/bootstrap.min.css").open("a") as file:
+        file.write("/* */")
+    checked = vendor_check(copy)
+    assert checked.returncode == 1
+    assert "bootstrap.min.css: FAILED" in checked.stdout

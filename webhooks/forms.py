@@ -15,6 +15,7 @@ from accounts.access import writable_accounts
 from accounts.models import User
 from webhooks.events import UnknownEventType, resolve_type
 from webhooks.models import EventType, Webhook
+from webhooks.models.webhook import MOST_REQUESTS_PER_SECOND
 from webhooks.webhook_url import clean_webhook_url
 
 
@@ -157,12 +158,27 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
         return EventType.objects.filter(choosable).only("key", "group", "group_fi", "title", "title_fi")
 
 
-class WebhookUpdateForm(WebhookForm):
-    """The fields of a webhook that is there already; its account stays."""
+_RATE_LIMIT = _("Enter a whole number from 1 to 1000, or nothing.")
 
+
+class WebhookUpdateForm(WebhookForm):
+    """The fields of a webhook that is there already, and its limit of requests; its account stays."""
+
+    rate_limit = forms.IntegerField(
+        label=_("Requests per second, at most"),
+        required=False,
+        min_value=1,
+        max_value=MOST_REQUESTS_PER_SECOND,
+        widget=forms.NumberInput(attrs={"class": "form-control", "autocomplete": "off"}),
+        help_text=_("What is over the limit waits, and uses up no attempt. Empty: no limit."),
+        error_messages=dict.fromkeys(["invalid", "min_value", "max_value"], _RATE_LIMIT),
+    )
     version = forms.IntegerField(
         widget=forms.HiddenInput, error_messages={"required": _STALE_PAGE, "invalid": _STALE_PAGE}
     )
+
+    class Meta(WebhookForm.Meta):
+        fields = [*WebhookForm.Meta.fields, "rate_limit"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -200,3 +216,9 @@ class WebhookUpdateForm(WebhookForm):
         if saved == sorted(event_type.key for event_type in self.cleaned_data["event_types"]):
             return ""
         return ", ".join(saved) or gettext("All events")
+
+    def saved_rate_limit(self) -> str:
+        webhook = self.saved_meanwhile
+        if not webhook or webhook.rate_limit == self.cleaned_data["rate_limit"]:
+            return ""
+        return gettext("No limit") if webhook.rate_limit is None else str(webhook.rate_limit)

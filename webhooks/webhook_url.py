@@ -33,7 +33,8 @@ def clean_webhook_url(text: str) -> str:
     try:
         guard.check_url(url)
     except guard.Refused:
-        # Why it is refused would tell what the names of the internal network stand for.
+        # The sentence is the same for every address, and tells none. That the name of an inner host stands for one is
+        # told all the same: another name would pass.
         raise ValidationError(
             _("Events cannot be sent to this host: it is not on the public internet."), code="refused"
         ) from None
@@ -81,7 +82,7 @@ def _split(text: str) -> SplitResult:
 
 def _ascii_authority(parts: SplitResult) -> str:
     if not parts.hostname:
-        raise ValidationError(_("The URL names no host, as my.system.com is one."), code="no_host")
+        raise ValidationError(_("The URL has no host name, such as my.system.com."), code="no_host")
     host = f"[{_ipv6_address(parts.hostname)}]" if "[" in parts.netloc else _ascii_host(parts.hostname)
     try:
         port = parts.port

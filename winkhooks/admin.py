@@ -1,6 +1,6 @@
 """The administration for staff: its site, and what the administrations of the apps are made of."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -18,6 +18,8 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+
+from winkhooks.uuid7 import first_uuid7_at
 
 # As many digits of a UUIDv7 are the time to about a minute; a shorter text is rather a word of hexadecimal letters.
 SHORTEST_ID_PREFIX = 8
@@ -71,11 +73,6 @@ def id_range(text: str) -> tuple[UUID, UUID] | None:
     if not SHORTEST_ID_PREFIX <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):
         return None
     return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
-
-
-def first_id_at(moment: datetime) -> UUID:
-    """Return the smallest UUIDv7 that can be made at `moment`: 48 bits of milliseconds lead it."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 class ModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # has no type parameters when it runs
@@ -189,4 +186,4 @@ class RecentFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         span = self.spans.get(self.value() or "")
-        return None if span is None else queryset.filter(id__gte=first_id_at(timezone.now() - span))
+        return None if span is None else queryset.filter(id__gte=first_uuid7_at(timezone.now() - span))

@@ -22,9 +22,6 @@ from django.core.validators import validate_email
 from django.utils.translation import gettext_lazy as _
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = BASE_DIR / "var"
-# Beat keeps its schedule there, whatever the database is.
-VAR_DIR.mkdir(exist_ok=True)
 
 env = environ.Env()
 env.read_env(env.path("ENV_FILE", default=str(BASE_DIR / ".env"))())
@@ -117,6 +114,18 @@ def email_address(name: str, default: str) -> str:
     return value
 
 
+def folder(name: str, default: Path) -> Path:
+    """Return a folder that is there, made if need be; a relative one begins at BASE_DIR."""
+    path = BASE_DIR / (env.str(name, default="") or default)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{name} must name a folder to write to; {path} cannot be made: {error.strerror}."
+        ) from None
+    return path
+
+
 def secret_keys(name: str, debug_value: str) -> list[str]:
     keys = [key.strip() for key in required_outside_debug(name, debug_value).split(",")]
     for number, key in enumerate(keys, start=1):
@@ -195,6 +204,11 @@ TEMPLATES = [
 ]
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
+# Files
+
+# The lock file of the workers and beat's schedule are there, whatever the database is.
+VAR_DIR = folder("VAR_DIR", BASE_DIR / "var")
+
 # Signing in
 
 AUTH_USER_MODEL = "accounts.User"
@@ -257,15 +271,16 @@ CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_TIME_LIMIT = 300
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULER = "winkhooks.schedule:Scheduler"
 CELERY_BEAT_SCHEDULE = {
-    # A message that outlives its interval is dropped: the next one does the same work.
-    "sweep": {"task": "webhooks.tasks.sweep", "schedule": timedelta(seconds=3), "options": {"expires": 3}},
+    # What no worker takes is dropped in the end: the next one does the same work. It must not be dropped sooner than
+    # clocks may differ: beat writes by its own when a message expires, so that a worker whose clock is ahead of it by
+    # more than that would drop every sweep.
+    "sweep": {"task": "webhooks.tasks.sweep", "schedule": timedelta(seconds=3), "options": {"expires": 60}},
     # A drain may keep a worker for a minute, so that this waits a little longer than until the next one comes.
     "watch": {"task": "webhooks.tasks.watch", "schedule": timedelta(minutes=1), "options": {"expires": 150}},
     "purge": {"task": "webhooks.tasks.purge", "schedule": timedelta(hours=1), "options": {"expires": 3600}},
@@ -322,6 +337,9 @@ WEBHOOK_ALLOWED_NETWORKS = networks("WEBHOOK_ALLOWED_NETWORKS")
 WEBHOOK_REQUIRE_HTTPS = boolean("WEBHOOK_REQUIRE_HTTPS", True)
 WEBHOOK_TIMEOUT_SECONDS = positive("WEBHOOK_TIMEOUT_SECONDS", 10)
 WEBHOOK_LEASE_SECONDS = positive("WEBHOOK_LEASE_SECONDS", 60)
+# It must outlast a drain, which takes work for a minute and then ends what it has taken, within a lease. Celery kills
+# what goes on for longer, and with it the requests that are under way.
+CELERY_TASK_TIME_LIMIT = 120 + WEBHOOK_LEASE_SECONDS
 WEBHOOK_IN_FLIGHT = positive_integer("WEBHOOK_IN_FLIGHT", 100)
 WEBHOOK_IN_FLIGHT_PER_WEBHOOK = positive_integer("WEBHOOK_IN_FLIGHT_PER_WEBHOOK", 10)
 WEBHOOK_KEEP_DAYS = positive_integer("WEBHOOK_KEEP_DAYS", 30)

@@ -51,7 +51,8 @@ def test_no_page_has_a_barrier(stack: Stack, open_page: OpenPage, scheme: str, l
     ) as page:
         look = Look(page)
         portal = Portal(page, stack.url, labels)
-        look.at_path(stack.url, "/sign-in/")
+        for path in ("/sign-in/", "/help/verifying/"):
+            look.at_path(stack.url, path)
         portal.sign_in(email, PASSWORD)
         look.at("the accounts")
         for path in ("/", "/managers/", "/webhooks/", "/webhooks/new/"):
@@ -68,6 +69,8 @@ def test_no_page_has_a_barrier(stack: Stack, open_page: OpenPage, scheme: str, l
         look.at("the webhooks, with a secret")
         portal.choose_action("Wink Stalker", labels.update)
         look.at("the form of a webhook")
+        page.locator(".form-more > summary").click()
+        look.at("the form of a webhook with all settings")
         page.go_back()
         portal.choose_action("Wink Stalker", labels.remove)
         expect(page.get_by_role("dialog")).to_be_visible()

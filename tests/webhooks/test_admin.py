@@ -16,9 +16,10 @@ import winkhooks.admin
 from accounts.models import Account, User
 from tests.conftest import PASSWORD, client_of, make_user
 from webhooks import wake
+from webhooks.admin import WebhookAdmin
 from webhooks.models import Attempt, Delivery, Event, EventType, Webhook
-from winkhooks.admin import first_id_at, id_range
-from winkhooks.uuid7 import uuid7
+from winkhooks.admin import id_range
+from winkhooks.uuid7 import first_uuid7_at, uuid7
 
 NASTY = "<script>alert('x')</script>"
 SECRET = "whsec_bWFya2VyLXRoYXQtbXVzdC1uZXZlci1iZS1zaG93bg=="
@@ -325,7 +326,7 @@ class TestFilters:
             assert row_url(model, pks_of(attempt)[model]) in page(client, f"{list_url(model)}?made={span}")
 
     def test_old_rows_are_not_among_the_recent(self, client: Client, account: Account) -> None:
-        event = make_event(account, id=first_id_at(timezone.now() - timedelta(hours=2)))
+        event = make_event(account, id=first_uuid7_at(timezone.now() - timedelta(hours=2)))
         assert row_url("event", event.pk) not in page(client, f"{list_url('event')}?made=hour")
         assert row_url("event", event.pk) in page(client, f"{list_url('event')}?made=day")
 
@@ -477,12 +478,47 @@ class TestWebhook:
     def test_the_second_of_two_people_is_told_and_can_save_again(self, client: Client, webhook: Webhook) -> None:
         Webhook.objects.update(name="Newer", version=webhook.version + 1)
         content = self.save(client, webhook)
-        assert "Its name is now “Newer”, its events are: all events." in content
+        assert "Its name is now “Newer”, its events are: all events; requests per second, at most: no limit." in content
         assert 'value="Renamed"' in content
         assert f'name="seen_version" value="{webhook.version + 1}"' in content
         assert Webhook.objects.get().name == "Newer"
         self.save(client, webhook, seen_version=webhook.version + 1)
         assert Webhook.objects.get().name == "Renamed"
+
+    def test_who_saves_in_the_very_moment_is_told_too(
+        self, client: Client, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        save_form = WebhookAdmin.save_form
+
+        def save_form_late(*args: Any, **kwargs: Any) -> Any:
+            Webhook.objects.update(name="Newer", version=webhook.version + 1)
+            return save_form(*args, **kwargs)
+
+        monkeypatch.setattr(WebhookAdmin, "save_form", save_form_late)
+        content = self.save(client, webhook, event_types=["booking.cancelled"])
+        # The change of the other one was made in the transaction that is rolled back.
+        assert "Somebody changed this webhook while you had it open." in content
+        assert Webhook.objects.get().version == webhook.version
+        assert not Webhook.objects.get().event_types.exists()
+        assert "Changed" not in page(client, row_url("webhook", webhook.pk, "history"))
+
+    def test_the_limit_is_saved_and_shown_to_the_second_of_two(self, client: Client, webhook: Webhook) -> None:
+        self.save(client, webhook, rate_limit="20")
+        assert Webhook.objects.get().rate_limit == 20
+        assert 'value="20"' in page(client, row_url("webhook", webhook.pk))
+        content = self.save(client, webhook, rate_limit="30")
+        assert "requests per second, at most: 20." in content
+        assert 'value="30"' in content
+
+    @pytest.mark.parametrize("rate_limit", ["0", "1001", "x"])
+    def test_a_limit_that_cannot_be_is_not_saved(self, client: Client, webhook: Webhook, rate_limit: str) -> None:
+        self.save(client, webhook, rate_limit=rate_limit)
+        saved = Webhook.objects.get()
+        assert (saved.name, saved.rate_limit) == (webhook.name, None)
+
+    def test_one_whose_key_was_lost_is_saved_too(self, client: Client, webhook: Webhook, settings: Any) -> None:
+        settings.WEBHOOK_SECRET_KEYS = ["YW5vdGhlci1rZXktb2YtMzItYnl0ZXMtYWx0b2dldGg="]
+        assert "was changed successfully" in self.save(client, webhook)
 
     @pytest.mark.parametrize("seen_version", ["", "x", "99"])
     def test_a_version_that_was_not_seen_saves_nothing(

@@ -164,6 +164,17 @@ def update_form(user: User, webhook: Webhook, **changes: Any) -> WebhookUpdateFo
     return WebhookUpdateForm(posted(**{"version": str(webhook.version)} | changes), user=user, instance=webhook)
 
 
+def test_the_limit_stands_after_the_fields_of_the_flow(owner: User, webhook: Webhook) -> None:
+    labels = [str(field.label) for field in update_form(owner, webhook).visible_fields()]
+    assert labels == ["Name", "Enable", "Entity name", "Events", "Webhook URL", "Requests per second, at most"]
+
+
+def test_a_new_webhook_gets_no_limit_whatever_is_posted(owner: User, account: Account) -> None:
+    form = form_of(owner, account, rate_limit="20")
+    assert form.is_valid()
+    assert "rate_limit" not in form.cleaned_data
+
+
 def test_the_account_of_a_webhook_stays(owner: User, webhook: Webhook) -> None:
     other = Account.objects.create(name="Other")
     other.memberships.create(user=owner, role=Role.OWNER)

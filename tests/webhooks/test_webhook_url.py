@@ -76,7 +76,7 @@ def test_it_refuses_user_information(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["https://", "https:///webhook", "https://:8443/webhook", "https://?a=b"])
 def test_it_demands_a_host(text: str) -> None:
-    assert problem_with(text) == "The URL names no host, as my.system.com is one."
+    assert problem_with(text) == "The URL has no host name, such as my.system.com."
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "99999999999999999999", "https", "-1", "+443", "８０", "443:443"])

@@ -5,7 +5,7 @@ from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
@@ -13,14 +13,16 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from webhooks.admin.filters import AccountFilter
-from webhooks.models import Delivery, EventType, Webhook
+from webhooks.models import Delivery, EventType, StaleVersion, Webhook
 from winkhooks.admin import ModelAdmin, change_link, list_link
 
 SECRETS = ("secret", "previous_secret")
+# Marks what was posted over a version that is not the present one any more.
+STALE = "stale"
 
 
-class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]  # has no type parameters when it runs
-    """The name and the events of a webhook, saved only over the version that they were read from."""
+class WebhookAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # has no type parameters when it runs
+    """What staff may change of a webhook, with the version that it was read from."""
 
     seen_version = forms.IntegerField(widget=forms.HiddenInput)
 
@@ -30,20 +32,23 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]  # has no type par
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        # The administration saves in a transaction, so that the lock holds until what was typed is written.
-        current = Webhook.objects.select_for_update(no_key=True).defer(*SECRETS).get(pk=self.instance.pk)
-        if cleaned.get("seen_version") != current.version:
+        if STALE in self.data:
             # The form comes back with the version that is replaced when it is sent again.
             assert isinstance(self.data, QueryDict)
             self.data = self.data.copy()
-            self.data[self.add_prefix("seen_version")] = str(current.version)
+            self.data[self.add_prefix("seen_version")] = str(self.instance.version)
             raise ValidationError(
                 _(
                     "Somebody changed this webhook while you had it open. Its name is now “%(name)s”, its events are: "
-                    "%(events)s. Save again to replace this with what you typed."
+                    "%(events)s; requests per second, at most: %(rate_limit)s. Save again to replace this with what "
+                    "you typed."
                 ),
                 code="stale",
-                params={"name": current.name, "events": event_keys(current)},
+                params={
+                    "name": self.instance.name,
+                    "events": event_keys(self.instance),
+                    "rate_limit": self.instance.rate_limit or gettext("no limit"),
+                },
             )
         return cleaned
 
@@ -72,13 +77,13 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(Webhook)
 class WebhookAdmin(ModelAdmin):
-    """Staff may rename webhooks, choose their events, switch and remove them.
+    """Staff may rename webhooks, choose their events, limit their requests, switch and remove them.
 
     They are made in the portal alone, which shows the signing secret once; and where an account's events go is changed
     there, by its members. Rows are never deleted: removing a webhook keeps the history of what was sent.
     """
 
-    form = WebhookForm
+    form = WebhookAdminForm
     list_display = (
         "name",
         "account_link",
@@ -116,7 +121,7 @@ class WebhookAdmin(ModelAdmin):
         "deliveries_link",
     )
     fieldsets = (
-        (None, {"fields": ("id", "name", "account", "url", "event_types", "deliveries_link")}),
+        (None, {"fields": ("id", "name", "account", "url", "event_types", "rate_limit", "deliveries_link")}),
         (
             _("State"),
             {"fields": ("state", "disabled_at", "disabled_reason", "disabled_by", "removed_at", "removed_by")},
@@ -156,11 +161,31 @@ class WebhookAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except StaleVersion:
+            # Its transaction is rolled back. Once more, this time only for the form to say so and keep what was typed.
+            posted = request.POST.copy()
+            posted[STALE] = "yes"
+            request.POST = posted  # type: ignore[assignment]  # Django takes any QueryDict
+            return super().changeform_view(request, *args, **kwargs)
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if form.changed_data:
-            obj.version += 1
-            # The engine writes the health of the row meanwhile.
-            obj.save(update_fields=["name", "version", "updated_at"])
+            values = form.cleaned_data
+            obj.change(
+                version=values["seen_version"],
+                name=values["name"],
+                url=obj.url,
+                enabled=obj.enabled,
+                event_types=values["event_types"],
+                rate_limit=values["rate_limit"],
+                by=staff(request),
+            )
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Write nothing: `Webhook.change` has written the events with the rest."""
 
     @admin.action(description=_("Enable"), permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:

@@ -15,28 +15,36 @@ def _read(name: str) -> Any:
     return json.loads((FOLDER / name).read_text(encoding="utf-8"))
 
 
-def load(event_type_model: Any) -> None:
-    """Write the catalogue into the table of `event_type_model`; a key that is there already is updated."""
+def _rows() -> list[dict[str, Any]]:
     schemas, groups_fi, examples = _read("payload_schemas.json"), _read("groups_fi.json"), _read("examples.json")
-    rows = [
-        event_type_model(
-            key=entry["key"],
-            group=entry["group"],
-            group_fi=groups_fi[entry["group"]],
-            title=entry["title"],
-            title_fi=entry["title_fi"],
-            delivered=entry["delivered"],
-            deprecated=entry.get("deprecated", False),
-            aliases=entry.get("aliases", []),
-            roles=entry["roles"],
-            schema=schemas.get(entry["payload"]),
-            example=examples.get(entry["key"]),
-        )
+    return [
+        {
+            "key": entry["key"],
+            "group": entry["group"],
+            "group_fi": groups_fi[entry["group"]],
+            "title": entry["title"],
+            "title_fi": entry["title_fi"],
+            "delivered": entry["delivered"],
+            "deprecated": entry.get("deprecated", False),
+            "aliases": entry.get("aliases", []),
+            "roles": entry["roles"],
+            "schema": schemas.get(entry["payload"]),
+            "example": examples.get(entry["key"]),
+        }
         for entry in _read("event_types.json")["events"]
     ]
+
+
+def load(event_type_model: Any) -> None:
+    """Write the catalogue into the table of `event_type_model`; a key that is there already is updated.
+
+    The model may be one of a migration, which lacks the fields that were added after it: they are left out.
+    """
+    rows = _rows()
+    names = {field.name for field in event_type_model._meta.concrete_fields} & set(rows[0])
     event_type_model.objects.bulk_create(
-        rows,
+        [event_type_model(**{name: row[name] for name in names}) for row in rows],
         update_conflicts=True,
         unique_fields=["key"],
-        update_fields=[field.name for field in event_type_model._meta.concrete_fields if not field.primary_key],
+        update_fields=sorted(names - {"key"}),
     )

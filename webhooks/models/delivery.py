@@ -89,7 +89,7 @@ class Delivery(models.Model):
     priority = models.PositiveSmallIntegerField(_("priority"), choices=Priority.choices, default=Priority.FIRST_ATTEMPT)
     attempt_count = models.PositiveIntegerField(_("attempts"), default=0)
     budget_start = models.PositiveIntegerField(
-        _("budget start"), default=0, help_text=_("How many attempts there were when the present ten began.")
+        _("earlier attempts"), default=0, help_text=_("How many attempts there were before the present ten.")
     )
     next_attempt_at = models.DateTimeField(_("next attempt"), null=True, default=timezone.now)
     leased_until = models.DateTimeField(

@@ -16,6 +16,10 @@ from webhooks.signing import SECRET_PREFIX
 from winkhooks.uuid7 import uuid7
 
 
+# What the owner of a webhook may set.
+MOST_REQUESTS_PER_SECOND = 1000
+
+
 def generate_secret() -> str:
     """Return a new signing secret: `whsec_` and base64 of 32 random bytes."""
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
@@ -104,11 +108,11 @@ class Webhook(models.Model):
         _("length of the rest"), default=0, editable=False, help_text=_("In seconds; it doubles from one to the next.")
     )
     rate_limit = models.PositiveIntegerField(
-        _("requests a second at most"),
+        _("requests per second, at most"),
         null=True,
         blank=True,
-        validators=[MinValueValidator(1), MaxValueValidator(1000)],
-        help_text=_("Empty: no limit."),
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_REQUESTS_PER_SECOND)],
+        help_text=_("What is over the limit waits, and uses up no attempt. Empty: no limit."),
     )
     rate_tokens = models.FloatField(default=0, editable=False)
     rate_tokens_at = models.DateTimeField(null=True, editable=False)
@@ -176,15 +180,29 @@ class Webhook(models.Model):
         return self.name
 
     def change(
-        self, *, version: int, name: str, url: str, enabled: bool, event_types: Iterable[EventType], by: User
+        self,
+        *,
+        version: int,
+        name: str,
+        url: str,
+        enabled: bool,
+        event_types: Iterable[EventType],
+        rate_limit: int | None,
+        by: User,
     ) -> None:
-        """Write what a member changed, all or nothing; raise StaleVersion where it is not at `version` any more."""
+        """Write what somebody changed, all or nothing; raise StaleVersion where it is not at `version` any more."""
         with transaction.atomic():
             # The condition decides between two who save at once: the second one waits here for the first, and fails.
             changed = (
                 Webhook.objects.present()
                 .filter(pk=self.pk, version=version)
-                .update(name=name, url=url, version=models.F("version") + 1, updated_at=timezone.now())
+                .update(
+                    name=name,
+                    url=url,
+                    rate_limit=rate_limit,
+                    version=models.F("version") + 1,
+                    updated_at=timezone.now(),
+                )
             )
             if not changed:
                 raise StaleVersion

@@ -1,3 +1,4 @@
+import secrets
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +16,10 @@ from accounts.models import Membership, User
 from webhooks.forms import WebhookForm, WebhookUpdateForm
 from webhooks.models import EventType, StaleVersion, Webhook
 
-# Holds the id of a webhook whose secret its account's list has yet to show, and never the secret itself.
-SESSION_KEY = "webhook_created"
+# The ids of webhooks whose secret the list of their account has yet to show. Never the secrets themselves.
+CREATED_KEY = "webhooks_created"
+# Those whose secret the last list showed, and what the language switch of that page, and no other page, hands back.
+SHOWN_KEY = "webhooks_shown"
 
 
 @login_required
@@ -25,11 +28,14 @@ SESSION_KEY = "webhook_created"
 def webhook_list(request: SignedInRequest, account_id: UUID) -> HttpResponse:
     membership = get_membership(request.user, account_id)
     may_manage = may_manage_webhooks(membership)
+    created = _pop_created_webhooks(request, account_id) if may_manage else []
     context = _tab_context(membership) | {
         "may_manage": may_manage,
         "webhooks": _listed_webhooks(account_id),
-        "webhook_created": _pop_created_webhook(request, account_id) if may_manage else None,
+        "created_webhooks": created,
     }
+    if created:
+        context["return_to"] = f"{request.path}?shown={request.session[SHOWN_KEY]['token']}"
     return render(request, "webhooks/webhook_list.html", context)
 
 
@@ -40,7 +46,7 @@ def webhook_create(request: SignedInRequest, account_id: UUID) -> HttpResponse:
     form = WebhookForm(_posted(request), user=request.user, initial={"account": membership.account})
     if form.is_valid():
         webhook = Webhook.objects.register(**form.cleaned_data, by=request.user)
-        request.session[SESSION_KEY] = str(webhook.pk)
+        request.session[CREATED_KEY] = [*request.session.get(CREATED_KEY, []), str(webhook.pk)]
         messages.success(request, _("“%(name)s” was created.") % {"name": webhook.name})
         return redirect("webhooks:webhook_list", webhook.account_id)
     return render(request, "webhooks/webhook_form.html", _tab_context(membership) | {"form": form})
@@ -87,28 +93,38 @@ def _tab_context(membership: Membership) -> dict[str, Any]:
 
 
 def _get_webhook(account_id: UUID, webhook_id: UUID) -> Webhook:
-    return get_object_or_404(Webhook.objects.present(), account=account_id, pk=webhook_id)
+    return get_object_or_404(Webhook.objects.present().without_secrets(), account=account_id, pk=webhook_id)
 
 
 def _listed_webhooks(account_id: UUID) -> QuerySet[Webhook]:
     event_types = EventType.objects.only("key").order_by("key")
     return (
         Webhook.objects.present()
+        .without_secrets()
         .filter(account=account_id)
         .select_related("disabled_by")
         .prefetch_related(Prefetch("event_types", event_types))
     )
 
 
-def _pop_created_webhook(request: HttpRequest, account_id: UUID) -> Webhook | None:
-    """Return the webhook whose secret is to be shown, and forget that it is; a later request gets None."""
+def _pop_created_webhooks(request: HttpRequest, account_id: UUID) -> list[Webhook]:
+    """Return the webhooks whose secret is to be shown, and forget that it is.
+
+    A later request gets none of them, but for the one with which the page that shows them changes its language.
+    """
     # A HEAD shows nothing to anybody.
-    if request.method != "GET" or SESSION_KEY not in request.session:
-        return None
-    webhook = Webhook.objects.present().filter(account=account_id, pk=request.session[SESSION_KEY]).first()
-    if webhook:
-        del request.session[SESSION_KEY]
-    return webhook
+    if request.method != "GET" or not {CREATED_KEY, SHOWN_KEY} & set(request.session.keys()):
+        return []
+    waiting = request.session.pop(CREATED_KEY, [])
+    shown = request.session.pop(SHOWN_KEY, {})
+    again = shown["ids"] if shown and request.GET.get("shown") == shown["token"] else []
+    webhooks = list(Webhook.objects.present().filter(account=account_id, pk__in=[*again, *waiting]).order_by("pk"))
+    ids = [str(webhook.pk) for webhook in webhooks]
+    if rest := [pk for pk in waiting if pk not in ids]:
+        request.session[CREATED_KEY] = rest
+    if ids:
+        request.session[SHOWN_KEY] = {"ids": ids, "token": secrets.token_urlsafe(16)}
+    return webhooks
 
 
 def _change(webhook: Webhook, form: WebhookUpdateForm, user: User) -> None:

@@ -1,6 +1,8 @@
 import ipaddress
 import socket
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,9 +16,18 @@ REFUSED = [
     "203.0.113.9", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255", "168.63.129.16",
     "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::1", "100::1",
     "2001:db8::1", "2002:7f00:1::", "2002:a00:1::1", "fc00::1", "fd00:ec2::254", "fe80::1", "fe80::1%eth0", "fec0::1",
-    "ff02::1", "", "localhost", "1.2.3", "example.com",
+    "ff02::1", "::ffff:0:127.0.0.1", "::ffff:0:10.0.0.1", "3fff::1", "3fff:fff::1", "5f00::1", "5f00:ffff::1",
+    "", "localhost", "1.2.3", "example.com",
 ]  # fmt: skip
-ALLOWED = ["1.1.1.1", "8.8.8.8", "93.184.216.34", "::ffff:8.8.8.8", "64:ff9b::808:808", "2606:4700:4700::1111"]
+ALLOWED = [
+    "1.1.1.1",
+    "8.8.8.8",
+    "93.184.216.34",
+    "::ffff:8.8.8.8",
+    "::ffff:0:8.8.8.8",
+    "64:ff9b::808:808",
+    "2606:4700:4700::1111",
+]
 
 
 @pytest.mark.parametrize("address", REFUSED)
@@ -89,3 +100,45 @@ def test_check_url_does_not_wait_for_a_name_server_that_hangs(monkeypatch: pytes
     started = time.monotonic()
     guard.check_url("https://hanging.example/")
     assert time.monotonic() - started < 0.8
+
+
+def join_look_ups() -> None:
+    for thread in threading.enumerate():
+        if thread.name.endswith("(look_up)"):
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+class TestManyNamesThatHang:
+    """The name server answers once `answered` is set; two look-ups may be under way."""
+
+    @pytest.fixture
+    def answered(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+        # Those of other tests count elsewhere.
+        join_look_ups()
+        answered = threading.Event()
+
+        def getaddrinfo(*args: Any, **kwargs: Any) -> list[Any]:
+            answered.wait(10)
+            return answers("10.0.0.1")()  # type: ignore[no-any-return]
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(guard, "LOOK_UP_SECONDS", 0.05)
+        monkeypatch.setattr(guard, "_look_ups", threading.BoundedSemaphore(2))
+        yield answered
+        answered.set()
+        join_look_ups()
+
+    def test_no_more_threads_are_started_than_may_hang(self, answered: threading.Event) -> None:
+        before = threading.active_count()
+        for number in range(5):
+            guard.check_url(f"https://hanging{number}.example/")
+        assert threading.active_count() == before + 2
+
+    def test_look_ups_begin_again_when_those_have_ended(self, answered: threading.Event) -> None:
+        for number in range(3):
+            guard.check_url(f"https://hanging{number}.example/")
+        answered.set()
+        join_look_ups()
+        with pytest.raises(guard.Refused):
+            guard.check_url("https://inner.example/")

@@ -1,5 +1,6 @@
 import pytest
 from django.urls import reverse
+from pytest_django import Settings
 
 from accounts.models import Account
 from webhooks.engine import guard
@@ -35,3 +36,9 @@ def update_url(webhook: Webhook) -> str:
 @pytest.fixture
 def remove_url(webhook: Webhook) -> str:
     return reverse("webhooks:webhook_remove", args=[webhook.account_id, webhook.pk])
+
+
+@pytest.fixture
+def lost_key(webhook: Webhook, settings: Settings) -> None:
+    """Let the secret of the webhook be unreadable: the key that it was encrypted with is gone."""
+    settings.WEBHOOK_SECRET_KEYS = ["YW5vdGhlci1rZXktb2YtMzItYnl0ZXMtYWx0b2dldGg="]

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import time_machine
 from django.contrib.sessions.models import Session
@@ -101,6 +103,21 @@ def test_it_leaves_out_removed_webhooks_and_those_of_other_accounts(
     assert "Theirs" not in page
 
 
+@pytest.mark.parametrize(
+    "language, label", [("en", "Requests per second, at most"), ("fi", "Pyyntöjä sekunnissa enintään")]
+)
+def test_it_shows_a_limit_that_is_set(owner: User, webhook: Webhook, list_url: str, language: str, label: str) -> None:
+    client = client_of(owner)
+    assert label not in text_of(client.get(list_url, headers={"accept-language": language}))
+    Webhook.objects.update(rate_limit=20)
+    page = text_of(client.get(list_url, headers={"accept-language": language}))
+    assert re.search(rf"<dt>{label}</dt>\s*<dd>20</dd>", page)
+
+
+def test_a_webhook_whose_key_was_lost_is_listed(owner: User, webhook: Webhook, lost_key: None, list_url: str) -> None:
+    assert "Wink Stalker" in text_of(client_of(owner).get(list_url))
+
+
 def test_without_webhooks_it_explains_what_they_are(owner: User, viewer: User, list_url: str) -> None:
     page = text_of(client_of(owner).get(list_url))
     assert "No webhooks yet" in page
@@ -144,11 +161,57 @@ def test_it_shows_the_secret_of_a_created_webhook_once(owner: User, account: Acc
     client = client_of(owner)
     webhook = created_webhook(client, account)
     page = client.get(list_url)
-    assert f'<code id="signing-secret">{webhook.secret}</code>' in text_of(page)
+    assert f'<code class="signing-secret">{webhook.secret}</code>' in text_of(page)
     assert "Signing secret of “Wink Stalker”" in text_of(page)
     assert reverse("webhooks:verify_guide") in text_of(page)
     assert "no-store" in page.headers["Cache-Control"]
     assert webhook.secret not in text_of(client.get(list_url))
+
+
+def test_it_shows_the_secret_of_each_created_webhook_once(owner: User, account: Account, list_url: str) -> None:
+    client = client_of(owner)
+    secrets = [created_webhook(client, account, name).secret for name in ("First", "Second")]
+    page = text_of(client.get(list_url))
+    assert re.findall(r'<code class="signing-secret">(.+?)</code>', page) == secrets
+    assert "Signing secret of “First”" in page
+    assert "Signing secret of “Second”" in page
+    again = text_of(client.get(list_url))
+    assert not any(secret in again for secret in secrets)
+
+
+def switch_language(client: Client, page: str, language: str) -> str:
+    """Press a language of `page`; return the page that comes then."""
+    [back] = re.findall(r'name="next" value="(.+?)"', page)
+    response = client.post(reverse("accounts:language_set"), {"language": language, "next": back}, follow=True)
+    assert response.status_code == 200
+    return text_of(response)
+
+
+def test_switching_the_language_of_the_page_keeps_its_secrets(owner: User, account: Account, list_url: str) -> None:
+    client = client_of(owner)
+    secrets = [created_webhook(client, account, name).secret for name in ("First", "Second")]
+    finnish = switch_language(client, text_of(client.get(list_url)), "fi")
+    assert "Webhookin ”First” allekirjoitusavain" in finnish
+    english = switch_language(client, finnish, "en")
+    assert all(secret in finnish and secret in english for secret in secrets)
+
+
+def test_what_the_language_switch_led_to_shows_the_secret_once(owner: User, account: Account, list_url: str) -> None:
+    client = client_of(owner)
+    secret = created_webhook(client, account).secret
+    first = client.get(list_url)
+    [back] = re.findall(r'name="next" value="(.+?)"', text_of(first))
+    assert secret in text_of(client.get(back))
+    assert secret not in text_of(client.get(back))
+
+
+def test_after_a_reload_switching_the_language_shows_no_secret(owner: User, account: Account, list_url: str) -> None:
+    client = client_of(owner)
+    secret = created_webhook(client, account).secret
+    first = text_of(client.get(list_url))
+    reloaded = text_of(client.get(list_url))
+    assert secret not in switch_language(client, reloaded, "fi")
+    assert secret not in switch_language(client, first, "fi")
 
 
 def test_the_secret_stays_out_of_session_cookies_and_url(owner: User, account: Account, list_url: str) -> None:
@@ -164,9 +227,14 @@ def test_the_secret_waits_for_the_list_of_its_own_account(owner: User, account: 
     other.memberships.create(user=owner, role="owner")
     client = client_of(owner)
     webhook = created_webhook(client, account)
-    assert webhook.secret not in text_of(client.get(reverse("webhooks:webhook_list", args=[other.pk])))
+    theirs = created_webhook(client, other, "Other")
+    page = text_of(client.get(reverse("webhooks:webhook_list", args=[other.pk])))
+    assert theirs.secret in page
+    assert webhook.secret not in page
     client.head(list_url)
-    assert webhook.secret in text_of(client.get(list_url))
+    page = text_of(client.get(list_url))
+    assert webhook.secret in page
+    assert theirs.secret not in page
 
 
 def test_the_secret_is_shown_to_nobody_else(owner: User, manager: User, account: Account, list_url: str) -> None:

@@ -59,6 +59,15 @@ def test_it_removes_and_leads_to_the_list(
     assert webhook.secret == ""
 
 
+def test_a_webhook_whose_key_was_lost_can_be_removed(
+    owner: User, webhook: Webhook, lost_key: None, remove_url: str
+) -> None:
+    client = client_of(owner)
+    assert client.get(remove_url).status_code == 200
+    assert client.post(remove_url).status_code == 302
+    assert not Webhook.objects.present().exists()
+
+
 def test_what_waits_is_cancelled_and_stays_on_record(owner: User, webhook: Webhook, remove_url: str) -> None:
     waiting_delivery(webhook)
     client_of(owner).post(remove_url)

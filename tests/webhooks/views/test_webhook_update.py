@@ -87,6 +87,19 @@ def test_it_saves_and_leads_to_the_list(
     assert saved.secret == webhook.secret
 
 
+def test_a_webhook_whose_key_was_lost_can_be_changed(
+    owner: User, webhook: Webhook, lost_key: None, update_url: str
+) -> None:
+    client = client_of(owner)
+    assert client.get(update_url).status_code == 200
+    fields = posted(webhook, name="Renamed")
+    del fields["enabled"]
+    assert client.post(update_url, fields).status_code == 302
+    assert client.post(update_url, fields).status_code == 409
+    saved = Webhook.objects.without_secrets().get()
+    assert (saved.name, saved.enabled) == ("Renamed", False)
+
+
 def test_it_disables_and_cancels_what_waits(owner: User, webhook: Webhook, update_url: str) -> None:
     delivery = waiting_delivery(webhook)
     fields = posted(webhook)
@@ -139,6 +152,7 @@ class TestTwoPeopleSavingTheSameWebhook:
             url="https://their.system.com/",
             enabled=False,
             event_types=[],
+            rate_limit=20,
             by=owner,
         )
         fields = posted(webhook, name="Mine", url="https://my.system.com/mine")
@@ -158,8 +172,8 @@ class TestTwoPeopleSavingTheSameWebhook:
 
     def test_the_second_sees_the_newer_values(self, owner: User, webhook: Webhook, update_url: str) -> None:
         page = text_of(self.conflict(owner, webhook, update_url))
-        for newer in ("Theirs", "https://their.system.com/", "Disabled", "All events"):
-            assert f"Saved now: {newer}</p>" in page
+        for newer in ("Theirs", "https://their.system.com/", "Disabled", "All events", "20"):
+            assert f"Now saved as: {newer}</p>" in page
 
     def test_a_field_that_does_not_differ_shows_nothing_newer(
         self, owner: User, webhook: Webhook, update_url: str
@@ -167,7 +181,7 @@ class TestTwoPeopleSavingTheSameWebhook:
         webhook.event_types.set(EventType.objects.filter(key="booking.created"))
         Webhook.objects.update(version=2)
         page = text_of(client_of(owner).post(update_url, posted(webhook, name="Mine")))
-        assert page.count("Saved now:") == 1
+        assert page.count("Now saved as:") == 1
 
     def test_saving_again_wins(self, owner: User, webhook: Webhook, update_url: str) -> None:
         page = text_of(self.conflict(owner, webhook, update_url))
@@ -180,11 +194,74 @@ class TestTwoPeopleSavingTheSameWebhook:
     def test_it_speaks_finnish(self, owner: User, webhook: Webhook, update_url: str) -> None:
         page = text_of(self.conflict(owner, webhook, update_url, "fi"))
         assert "Joku muutti tätä webhookia" in page
-        assert "Nyt tallennettuna: Poissa käytöstä" in page
+        assert "Nyt tallennettu arvo: Poissa käytöstä" in page
 
     def test_a_webhook_removed_meanwhile_is_not_there(self, owner: User, webhook: Webhook, update_url: str) -> None:
         Webhook.objects.get().remove(owner)
         assert client_of(owner).post(update_url, posted(webhook)).status_code == 404
+
+
+class TestMoreSettings:
+    @pytest.mark.parametrize(
+        "language, words",
+        [
+            ("en", ["Webhook URL", "More settings", "Requests per second, at most", "uses up no attempt"]),
+            ("fi", ["Webhook-URL", "Lisäasetukset", "Pyyntöjä sekunnissa enintään", "eikä kuluta yrityksiä"]),
+        ],
+    )
+    def test_they_come_after_the_fields_of_the_flow(
+        self, owner: User, webhook: Webhook, update_url: str, language: str, words: list[str]
+    ) -> None:
+        page = text_of(client_of(owner).get(update_url, headers={"accept-language": language}))
+        positions = [page.index(word) for word in words]
+        assert positions == sorted(positions)
+
+    def test_they_are_folded_until_one_of_them_is_set(self, owner: User, webhook: Webhook, update_url: str) -> None:
+        client = client_of(owner)
+        assert '<details class="form-more">' in text_of(client.get(update_url))
+        Webhook.objects.update(rate_limit=20)
+        page = text_of(client.get(update_url))
+        assert '<details class="form-more" open>' in page
+        assert 'name="rate_limit" value="20"' in page
+
+    @pytest.mark.parametrize("typed, saved", [("1", 1), ("1000", 1000), ("", None)])
+    def test_the_limit_is_saved(
+        self, owner: User, webhook: Webhook, update_url: str, typed: str, saved: int | None
+    ) -> None:
+        Webhook.objects.update(rate_limit=20)
+        assert client_of(owner).post(update_url, posted(webhook, rate_limit=typed)).status_code == 302
+        changed = Webhook.objects.get()
+        assert (changed.rate_limit, changed.version) == (saved, webhook.version + 1)
+
+    @pytest.mark.parametrize(
+        "language, message",
+        [
+            ("en", "Enter a whole number from 1 to 1000, or nothing."),
+            ("fi", "Anna kokonaisluku väliltä 1–1000 tai jätä kenttä tyhjäksi."),
+        ],
+    )
+    @pytest.mark.parametrize("typed", ["0", "-1", "1001", "1.5", "many"])
+    def test_a_bad_limit_gets_the_form_again(
+        self, owner: User, webhook: Webhook, update_url: str, typed: str, language: str, message: str
+    ) -> None:
+        fields = posted(webhook, rate_limit=typed, name="Renamed")
+        page = text_of(client_of(owner).post(update_url, fields, headers={"accept-language": language}))
+        assert f'id="id_rate_limit_error"><li>{message}</li>' in page
+        assert '<details class="form-more" open>' in page
+        assert f'value="{typed}"' in page
+        assert Webhook.objects.get().name == "Wink Stalker"
+
+    @pytest.mark.parametrize(
+        "language, words", [("en", "Now saved as: No limit"), ("fi", "Nyt tallennettu arvo: Ei raj")]
+    )
+    def test_a_limit_that_was_taken_away_meanwhile_is_told(
+        self, owner: User, webhook: Webhook, update_url: str, language: str, words: str
+    ) -> None:
+        Webhook.objects.update(version=2)
+        fields = posted(webhook, rate_limit="20")
+        response = client_of(owner).post(update_url, fields, headers={"accept-language": language})
+        assert response.status_code == 409
+        assert words in text_of(response)
 
 
 def test_a_page_without_its_version_saves_nothing(owner: User, webhook: Webhook, update_url: str) -> None:
