@@ -15,7 +15,6 @@ from webhooks.models.event_type import EventType
 from webhooks.signing import SECRET_PREFIX
 from winkhooks.uuid7 import uuid7
 
-
 # What the owner of a webhook may set.
 MOST_REQUESTS_PER_SECOND = 1000
 
