@@ -21,6 +21,8 @@ class Recorder(Scheduler):
     """It writes down what it would have sent."""
 
     sent: list[str]
+    # Beat's own would look for the broker, for ever.
+    producer: Any = None
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         self.sent.append(entry.name)

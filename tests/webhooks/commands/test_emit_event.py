@@ -76,7 +76,7 @@ def test_it_announces_in_the_role_asked_for(account: Account) -> None:
         ({"object": '{"price": NaN}'}, "JSON cannot hold the object"),
         ({"object": "@/no/such/file"}, "/no/such/file cannot be read: No such file or directory."),
         ({"object": '{"a": "' + "x" * 262144 + '"}'}, "262144 are allowed"),
-        ({"idempotency_key": ""}, "An idempotency key has 1 to 255 characters."),
+        ({"idempotency_key": ""}, "An idempotency key is a text of 1 to 255 characters."),
         ({"count": 0}, "--count must be 1 or more."),
         ({"count": 2, "idempotency_key": "k"}, "--idempotency-key stands for one event"),
     ],
