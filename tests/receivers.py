@@ -93,6 +93,8 @@ class Connection:
         return request
 
     def send(self, content: bytes) -> None:
+        # Once the answer is on its way the sender may send its next request, before this thread comes to count.
+        self.receiver._uncount(self)
         try:
             self.socket.sendall(content)
         except OSError as error:
@@ -137,7 +139,7 @@ class Receiver:
     """An HTTP server on a free port of loopback, open within its `with` block.
 
     The first request gets the first answer, and so on; the last answer stays for all that follow. Without any, each
-    gets 204. `requests` has what came, in order; `most_at_once` says how many requests were open at one time.
+    gets 204. `requests` has what came, in order; `most_at_once` says how many requests waited for answers at one time.
     """
 
     def __init__(self, *answers: Answer, host: str = "127.0.0.1", tls: bool = False) -> None:
@@ -145,7 +147,7 @@ class Receiver:
         self.connections = 0
         self.most_at_once = 0
         self._answers = list(answers or [status(204)])
-        self._at_once = 0
+        self._waiting: set[Connection] = set()
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._free = threading.Semaphore(CONNECTIONS_AT_ONCE)
@@ -220,7 +222,7 @@ class Receiver:
             with contextlib.suppress(ConnectionEndedError), self._secured(peer) as channel:
                 connection = Connection(self, channel, number)
                 while connection.has_request():
-                    with self._counted():
+                    with self._counted(connection):
                         self._next_answer()(connection)
         finally:
             peer.close()
@@ -243,15 +245,18 @@ class Receiver:
             yield secured
 
     @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _counted(self, connection: Connection) -> Iterator[None]:
         with self._changed:
-            self._at_once += 1
-            self.most_at_once = max(self.most_at_once, self._at_once)
+            self._waiting.add(connection)
+            self.most_at_once = max(self.most_at_once, len(self._waiting))
         try:
             yield
         finally:
-            with self._changed:
-                self._at_once -= 1
+            self._uncount(connection)
+
+    def _uncount(self, connection: Connection) -> None:
+        with self._changed:
+            self._waiting.discard(connection)
 
     def _next_answer(self) -> Answer:
         with self._changed:

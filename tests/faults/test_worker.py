@@ -53,7 +53,7 @@ def test_nothing_is_lost_when_processes_are_killed_again_and_again(
     engine: Stack, postgres: str | None, kill: Callable[[Stack], list[psutil.Process]], processes: int
 ) -> None:
     # SQLite has one writer at a time, and whoever announces is one too.
-    events, per_second = (scaled(2000, 20_000), 400) if postgres else (scaled(300, 3000), 50)
+    events, per_second = (scaled(3000, 20_000), 250) if postgres else (scaled(300, 3000), 50)
     with under_load(engine, events=events, per_second=per_second) as load:
         kills = 0
         left: list[psutil.Process] = []
