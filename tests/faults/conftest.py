@@ -9,8 +9,8 @@ from tests.stack import Stack
 
 WEBHOOK_IN_FLIGHT_PER_WEBHOOK = 10
 # Leases run out soon, so that what a killed process had comes back soon.
-TIMEOUT_SECONDS = "2"
-LEASE_SECONDS = "9"
+TIMEOUT_SECONDS = "5"
+LEASE_SECONDS = "15"
 # Recording an answer may have to wait 20 s for the file, and must not outlast the lease.
 SQLITE_LEASE_SECONDS = "30"
 

@@ -16,7 +16,7 @@ from tests.faults.load import COMMAND_SECONDS, scaled, under_load
 from tests.receivers import Receiver, status
 from tests.stack import Program, Stack
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.load]
 
 
 class DurablePostgres:

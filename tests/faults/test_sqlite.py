@@ -9,7 +9,7 @@ from tests import actions
 from tests.faults.load import COMMAND_SECONDS, scaled, under_load
 from tests.stack import Stack
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.load]
 
 
 @pytest.fixture(scope="module")

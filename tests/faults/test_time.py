@@ -11,7 +11,7 @@ from tests.faults.conftest import ClockStack
 from tests.faults.load import WEBHOOKS, scaled, under_load
 from tests.receivers import Receiver, status
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.load]
 
 HOUR = 3600
 SWEEP_SECONDS = 3

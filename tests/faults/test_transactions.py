@@ -19,5 +19,5 @@ def test_a_transaction_that_is_rolled_back_announces_nothing(engine: Stack, rece
     [request] = receiver.wait_for(1, seconds=10)
     assert request.header("Wink-Event-Id") == committed["event_ids"][0]
     assert not engine.call(actions.event_exists, rolled_back)
-    assert engine.call(actions.wait_until_finished, 10)
+    assert engine.call(actions.wait_until_finished, 90)
     assert len(receiver.requests) == 1

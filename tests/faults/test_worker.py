@@ -45,8 +45,8 @@ def kill_pool_process(engine: Stack) -> list[psutil.Process]:
     "kill, processes",
     [
         pytest.param(kill_worker, WORKER_PROCESSES, marks=pytest.mark.storage),
-        (kill_main_process, WORKER_PROCESSES),
-        (kill_pool_process, 1),
+        pytest.param(kill_main_process, WORKER_PROCESSES, marks=pytest.mark.load),
+        pytest.param(kill_pool_process, 1, marks=pytest.mark.load),
     ],
 )
 def test_nothing_is_lost_when_processes_are_killed_again_and_again(
@@ -61,7 +61,7 @@ def test_nothing_is_lost_when_processes_are_killed_again_and_again(
             left += kill(engine)
             kills += 1
             time.sleep(2)
-        load.settle(120)
+        load.settle(180)
 
     assert kills >= 2
     load.check(most_again=kills * processes * UNDER_WAY)
