@@ -16,6 +16,7 @@ from winkhooks.uuid7 import first_uuid7_at
 FAILURES_BEFORE_REST = 10
 FIRST_REST = timedelta(minutes=1)
 LONGEST_REST = timedelta(hours=1)
+HEALTH_FIELDS = ["consecutive_failures", "failing_since", "cooling_until", "cooling_seconds"]
 
 FAILING_LONGEST = timedelta(days=5)
 DEAD_LEAST = 10
@@ -25,9 +26,8 @@ LOOKED_AT_MOST = 10_000
 def note(outcomes: Iterable[tuple[UUID, bool]]) -> set[UUID]:
     """Write what a batch says of its webhooks: pairs of webhook and whether the attempt succeeded, oldest first.
 
-    Return the webhooks that rest from now on.
-    Healthy webhooks that stay so are not written. Call it inside the transaction of the batch, before its deliveries
-    are updated: everybody who needs both locks the webhooks first.
+    Return the webhooks that rest from now on. Healthy ones that stay so are not written. Call it inside the transaction
+    of the batch, before its deliveries are updated: everybody who needs both locks the webhooks first.
     """
     failures_in_a_row: defaultdict[UUID, int] = defaultdict(int)
     recovered: set[UUID] = set()
@@ -52,9 +52,6 @@ def note(outcomes: Iterable[tuple[UUID, bool]]) -> set[UUID]:
         if webhook.cooling_until and webhook.cooling_until > now:
             resting.add(webhook.pk)
     return resting
-
-
-HEALTH_FIELDS = ["consecutive_failures", "failing_since", "cooling_until", "cooling_seconds"]
 
 
 def _recover(webhook: Webhook) -> None:
