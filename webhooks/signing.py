@@ -50,19 +50,32 @@ def verify_standard(secret: str, headers: Mapping[str, str], body: bytes, now: f
 
 
 def _wink_digest(secret: str, body: bytes, timestamp: int) -> bytes:
-    return hmac.digest(secret.encode(), b"%d.%b" % (timestamp, body), "sha256")
+    return _digest(_wink_mac(secret), b"%d." % timestamp, body)
 
 
 def _standard_digest(secret: str, event_id: str, body: bytes, timestamp: int) -> bytes:
-    return hmac.digest(_standard_key(secret), b"%b.%d.%b" % (event_id.encode(), timestamp, body), "sha256")
+    return _digest(_standard_mac(secret), b"%b.%d." % (event_id.encode(), timestamp), body)
+
+
+def _digest(keyed: hmac.HMAC, prefix: bytes, body: bytes) -> bytes:
+    mac = keyed.copy()
+    mac.update(prefix)
+    mac.update(body)
+    return mac.digest()
 
 
 @lru_cache(maxsize=1024)
-def _standard_key(secret: str) -> bytes:
+def _wink_mac(secret: str) -> hmac.HMAC:
+    return hmac.new(secret.encode(), digestmod="sha256")
+
+
+@lru_cache(maxsize=1024)
+def _standard_mac(secret: str) -> hmac.HMAC:
     try:
-        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     except binascii.Error:
         raise InvalidSignature("The secret is not whsec_ and base64.") from None
+    return hmac.new(key, digestmod="sha256")
 
 
 def _fresh_timestamp(text: str, now: float | None) -> int:
