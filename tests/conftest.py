@@ -17,6 +17,7 @@ from tests.receivers import Receiver
 from tests.services import wait_for_database
 from tests.stack import Stack
 from webhooks import catalogue
+from webhooks.engine import recorder
 from webhooks.models import EventType, Webhook
 
 PASSWORD = "a-password-for-tests"
@@ -77,6 +78,13 @@ def django_db_modify_db_settings(
     if connection.vendor == "sqlite":
         name = tmp_path_factory.mktemp("database") / "test.sqlite3"
         connection.settings_dict["TEST"]["NAME"] = str(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def recorder_thread(django_db_setup: None) -> Iterator[None]:
+    """End the thread that records before the database goes that it is connected to."""
+    yield
+    recorder.end_thread()
 
 
 @pytest.fixture(autouse=True)
