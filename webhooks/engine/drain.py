@@ -100,8 +100,6 @@ class Drain:
         self._targets: dict[UUID, Webhook] = {}
         # Until when this process has each delivery that waits, is in flight or is not recorded yet.
         self._leases: dict[UUID, datetime] = {}
-        # Whether free places stay empty because each webhook for which something waits is at its cap.
-        self._held_back = False
         self._results: list[Result] = []
         self._oldest_result_at = 0.0
         self._recorder = Recorder()
@@ -214,12 +212,11 @@ class Drain:
     def _send(self) -> None:
         """Fill the free places, webhook by webhook in turn, up to each one's cap."""
         now = datetime.now(UTC)
-        for line in self._waiting.in_turn():
+        for line in self._waiting.in_turn(time.monotonic()):
             if self._places <= 0:
                 break
             self._send_next(line, now)
         self._slots.give_back_kept()
-        self._held_back = bool(self._waiting) and self._places > 0
 
     @property
     def _places(self) -> int:
@@ -236,6 +233,7 @@ class Drain:
             return
         slot = self._slots.take(webhook_id)
         if slot is None:
+            line.not_before = time.monotonic() + POLL_SECONDS
             return
         claimed = self._waiting.pop(line)
         if self._leases[claimed.delivery_id] - now < self._lease_needed:
@@ -286,8 +284,7 @@ class Drain:
         if not self._results or not self._recorder.is_free or self._is_paused():
             return
         waited = time.monotonic() - self._oldest_result_at
-        pressing = self._held_back or not self._transport.in_flight
-        if pressing or len(self._results) >= RECORD_BATCH or waited >= POLL_SECONDS:
+        if len(self._results) >= RECORD_BATCH or waited >= POLL_SECONDS or not self._transport.in_flight:
             self._recorder.start([self._with_present_lease(each) for each in self._results])
             self._results = []
 

@@ -15,6 +15,8 @@ class Line:
     claims: deque[Claim] = field(default_factory=deque)
     under_way: int = 0
     failing: bool = False
+    # Passed over until then, in seconds of the monotonic clock.
+    not_before: float = 0.0
 
 
 class Waiting:
@@ -51,13 +53,14 @@ class Waiting:
                 healthy += len(line.claims)
         return healthy + min(failing, self._room_for_failing())
 
-    def in_turn(self) -> Iterator[Line]:
+    def in_turn(self, now: float) -> Iterator[Line]:
         """Yield lines of which the first claim may be sent now, until a whole round of them has left all as it was."""
         passed = 0
         while passed < len(self._turns):
             line = self._turns[0]
             length = len(line.claims)
-            if line.under_way < self._cap and (not line.failing or self._room_for_failing() > 0):
+            has_place = line.under_way < self._cap and (not line.failing or self._room_for_failing() > 0)
+            if has_place and line.not_before <= now:
                 yield line
             passed = passed + 1 if len(line.claims) == length else 0
             if line.claims:
