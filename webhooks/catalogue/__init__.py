@@ -11,12 +11,14 @@ from typing import Any
 FOLDER = Path(__file__).parent
 
 
-def _read(name: str) -> Any:
+def read_file(name: str) -> Any:
     return json.loads((FOLDER / name).read_text(encoding="utf-8"))
 
 
 def _rows() -> list[dict[str, Any]]:
-    schemas, groups_fi, examples = _read("payload_schemas.json"), _read("groups_fi.json"), _read("examples.json")
+    schemas = read_file("payload_schemas.json")
+    groups_fi = read_file("groups_fi.json")
+    examples = read_file("examples.json")
     return [
         {
             "key": entry["key"],
@@ -31,7 +33,7 @@ def _rows() -> list[dict[str, Any]]:
             "schema": schemas.get(entry["payload"]),
             "example": examples.get(entry["key"]),
         }
-        for entry in _read("event_types.json")["events"]
+        for entry in read_file("event_types.json")["events"]
     ]
 
 

@@ -1,6 +1,10 @@
+from typing import Any
+
 from django.db import models
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+
+from webhooks.catalogue.example import example_of
 
 
 class EventType(models.Model):
@@ -35,3 +39,11 @@ class EventType(models.Model):
     @property
     def localized_group(self) -> str:
         return self.group_fi if get_language() == "fi" else self.group
+
+    def example_object(self) -> dict[str, Any] | None:
+        """Return an object as an event of this type has it; None where nothing is known of it."""
+        if self.example is not None or self.schema is None:
+            return self.example
+        # Many types share a schema. What one is about stands in its key: `spa.created` has the itemType SPA.
+        made: dict[str, Any] = example_of(self.schema, self.key.upper().split("."))
+        return made
