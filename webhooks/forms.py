@@ -1,7 +1,5 @@
 import json
 from collections.abc import Iterator
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
 from django import forms
@@ -15,6 +13,7 @@ from accounts.access import writable_accounts
 from accounts.models import User
 from webhooks.events import UnknownEventType, resolve_type
 from webhooks.models import EventType, Webhook
+from webhooks.models.event_type import in_groups
 from webhooks.models.webhook import MOST_REQUESTS_PER_SECOND
 from webhooks.webhook_url import clean_webhook_url
 
@@ -51,9 +50,8 @@ class EventTypeIterator(ModelChoiceIterator):  # type: ignore[type-arg]
     """The choices by group, in the language of the page."""
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        event_types = sorted(self.queryset, key=attrgetter("localized_group", "key"))
-        for group, members in groupby(event_types, key=attrgetter("localized_group")):
-            yield group, [self.choice(event_type) for event_type in members]
+        for group, event_types in in_groups(self.queryset):
+            yield group, [self.choice(event_type) for event_type in event_types]
 
 
 class EventTypesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]

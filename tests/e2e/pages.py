@@ -27,6 +27,7 @@ class Labels:
     remove: str
     ok: str
     search_events: str
+    event_catalogue: str
     copy_secret: str
     enabled: str
     disabled: str
@@ -52,6 +53,7 @@ ENGLISH = Labels(
     remove="Remove",
     ok="OK",
     search_events="Search events",
+    event_catalogue="Event catalogue",
     copy_secret="Copy the signing secret",
     enabled="Enabled",
     disabled="Disabled",
@@ -76,6 +78,7 @@ FINNISH = Labels(
     remove="Poista",
     ok="OK",
     search_events="Etsi tapahtumia",
+    event_catalogue="Tapahtumaluettelo",
     copy_secret="Kopioi allekirjoitusavain",
     enabled="Käytössä",
     disabled="Poissa käytöstä",

@@ -59,6 +59,8 @@ def test_no_page_has_a_barrier(stack: Stack, open_page: OpenPage, scheme: str, l
             look.at_path(account, path)
         for path in ("/accounts/new/", "/help/verifying/", "/no-such-page/"):
             look.at_path(stack.url, path)
+        for path in ("/", "/?q=spa", "/?q=no-such-event", "/booking.created/", "/booking.sync.run/"):
+            look.at_path(f"{stack.url}/help/events", path)
 
         page.goto(f"{account}/webhooks/new/")
         portal.save_with_errors()

@@ -1,7 +1,8 @@
 """The catalogue of event types, as files.
 
 `event_types.json` is Wink's list; `payload_schemas.json` are the JSON schemas of its payloads; `groups_fi.json` names
-the groups in Finnish; `examples.json` are objects to show. After a change, add a migration that calls `load` again.
+the groups in Finnish; `examples.json` are objects to show. After a change to these, add a migration that calls `load`
+again. `field_meanings.json` says in both languages what the fields of the schemas mean; no table holds it.
 """
 
 import json
