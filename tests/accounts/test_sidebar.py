@@ -60,11 +60,11 @@ def test_it_says_who_is_signed_in(owner: User) -> None:
 def test_it_leads_to_the_help(owner: User) -> None:
     page = sidebar(client_of(owner).get("/accounts/").content.decode())
 
-    for url in ("/help/events/", "/help/verifying/"):
+    for url in ("/help/events/", "/help/verifying/", "/help/signature-check/"):
         assert f'href="{url}"' in page
 
 
-@pytest.mark.parametrize("url", ["/help/events/", "/help/verifying/"])
+@pytest.mark.parametrize("url", ["/help/events/", "/help/verifying/", "/help/signature-check/"])
 def test_it_marks_the_page_of_the_help_that_is_open(owner: User, url: str) -> None:
     page = sidebar(client_of(owner).get(url).content.decode())
 

@@ -28,6 +28,11 @@ class Labels:
     ok: str
     search_events: str
     event_catalogue: str
+    check_signature: str
+    signing_secret: str
+    headers: str
+    body: str
+    check: str
     copy_secret: str
     enabled: str
     disabled: str
@@ -54,6 +59,11 @@ ENGLISH = Labels(
     ok="OK",
     search_events="Search events",
     event_catalogue="Event catalogue",
+    check_signature="Check a signature",
+    signing_secret="Signing secret",
+    headers="Headers",
+    body="Body",
+    check="Check",
     copy_secret="Copy the signing secret",
     enabled="Enabled",
     disabled="Disabled",
@@ -79,6 +89,11 @@ FINNISH = Labels(
     ok="OK",
     search_events="Etsi tapahtumia",
     event_catalogue="Tapahtumaluettelo",
+    check_signature="Tarkista allekirjoitus",
+    signing_secret="Allekirjoitusavain",
+    headers="Otsakkeet",
+    body="Sisältö",
+    check="Tarkista",
     copy_secret="Kopioi allekirjoitusavain",
     enabled="Käytössä",
     disabled="Poissa käytöstä",
