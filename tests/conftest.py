@@ -5,6 +5,7 @@ import os
 from collections.abc import Generator, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from django.apps import apps
 from django.db import connection
@@ -21,6 +22,10 @@ from webhooks.engine import recorder
 from webhooks.models import EventType, Webhook
 
 PASSWORD = "a-password-for-tests"
+
+# A machine that is busy with something else is no failure.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 
 def fill_event_types(**kwargs: Any) -> None:
