@@ -1,6 +1,6 @@
 """How long things are kept."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import accumulate
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
+from webhooks import rollups
 from webhooks.models import Attempt, Delivery, Event
 from winkhooks.uuid7 import first_uuid7_at
 
@@ -17,11 +18,14 @@ BATCH = 500
 
 
 def purge() -> int:
-    """Remove events older than WEBHOOK_KEEP_DAYS with their deliveries and attempts; return how many events.
+    """Remove events older than WEBHOOK_KEEP_DAYS with their deliveries and attempts, and the counts of that time.
 
+    Return how many events.
     An event with an unfinished delivery, such as one that was redelivered on its last day, stays until that has ended.
     """
-    old = _old_events()
+    oldest_kept = timezone.now() - timedelta(days=settings.WEBHOOK_KEEP_DAYS)
+    rollups.forget_before(oldest_kept)
+    old = _old_events(oldest_kept)
     removed = 0
     while events := list(old.values_list("pk", "delivery_count")[:BATCH]):
         totals = accumulate(delivery_count for _, delivery_count in events)
@@ -34,10 +38,10 @@ def purge() -> int:
     return removed
 
 
-def _old_events() -> QuerySet[Event]:
-    oldest_kept = first_uuid7_at(timezone.now() - timedelta(days=settings.WEBHOOK_KEEP_DAYS))
+def _old_events(oldest_kept: datetime) -> QuerySet[Event]:
     unfinished = Delivery.objects.unfinished().filter(event=OuterRef("pk"))
-    return Event.objects.filter(~Exists(unfinished), pk__lt=oldest_kept).exclude(status=Event.Status.NEW).order_by("pk")
+    old = Event.objects.filter(~Exists(unfinished), pk__lt=first_uuid7_at(oldest_kept))
+    return old.exclude(status=Event.Status.NEW).order_by("pk")
 
 
 def _remove(event_ids: list[UUID]) -> None:

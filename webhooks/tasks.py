@@ -7,7 +7,7 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from webhooks import health, notices, retention, wake
+from webhooks import health, notices, retention, rollups, wake
 from webhooks.engine.drain import drain
 from webhooks.heartbeat import beat
 from webhooks.notices import MESSAGE_SECONDS, SEND_SECONDS
@@ -39,6 +39,12 @@ def sweep() -> None:
 def purge() -> None:
     """Remove what has been kept long enough."""
     retention.purge()
+
+
+@shared_task
+def roll_up() -> None:
+    """Count the attempts of the last minute, and those that earlier runs left."""
+    rollups.roll_up()
 
 
 @shared_task

@@ -1,6 +1,16 @@
 from webhooks.models.delivery import Attempt, Delivery
 from webhooks.models.event import Event
 from webhooks.models.event_type import EventType
+from webhooks.models.roll_up import HourlyCount, RollUpMark
 from webhooks.models.webhook import StaleVersion, Webhook
 
-__all__ = ["Attempt", "Delivery", "Event", "EventType", "StaleVersion", "Webhook"]
+__all__ = [
+    "Attempt",
+    "Delivery",
+    "Event",
+    "EventType",
+    "HourlyCount",
+    "RollUpMark",
+    "StaleVersion",
+    "Webhook",
+]
