@@ -1,26 +1,25 @@
-/* Asks in a dialog before a webhook is removed; without it the links lead to a page that asks the same. */
+/* Asks in a dialog before something is done; without it the links lead to pages that ask the same. */
 
-const dialog = document.getElementById("remove-dialog");
+const dialog = document.getElementById("confirm-dialog");
 const form = dialog.querySelector("form");
-const question = dialog.querySelector("h2");
 let opener = null;
 
-for (const link of document.querySelectorAll("[data-remove]")) {
-  link.addEventListener("click", (event) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) {
-      return;
-    }
-    event.preventDefault();
-    const menu = link.closest("details");
-    if (menu) {
-      menu.open = false;
-    }
-    opener = menu ? menu.querySelector("summary") : link;
-    form.action = link.href;
-    question.textContent = link.dataset.remove;
-    dialog.showModal();
-  });
-}
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-confirm]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) {
+    return;
+  }
+  event.preventDefault();
+  const menu = link.closest("details");
+  if (menu) {
+    menu.open = false;
+  }
+  opener = menu ? menu.querySelector("summary") : link;
+  form.action = link.href;
+  document.getElementById("confirm-question").textContent = link.dataset.confirm;
+  document.getElementById("confirm-consequence").textContent = link.dataset.consequence;
+  dialog.showModal();
+});
 
 dialog.querySelector("[data-cancel]").addEventListener("click", () => dialog.close());
 dialog.addEventListener("close", () => opener?.focus());

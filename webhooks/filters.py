@@ -1,0 +1,81 @@
+"""What lists are narrowed to. It stands in the URL, so that it can be kept and sent to somebody."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from webhooks.delivery_search import Criteria
+from webhooks.models import Delivery, EventType
+from webhooks.models.event_type import in_groups
+from webhooks.webhook_state import LISTED_STATES
+
+_SELECT = forms.Select(attrs={"class": "form-select"})
+_TIME = forms.DateTimeInput(attrs={"class": "form-control", "type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+MINUTE = timedelta(minutes=1)
+
+
+class WebhookFilter(forms.Form):
+    q = forms.CharField(
+        label=_("Name or URL"),
+        required=False,
+        widget=forms.TextInput(attrs={"class": "form-control", "type": "search", "autocomplete": "off"}),
+    )
+    state = forms.ChoiceField(
+        label=_("State"),
+        required=False,
+        choices=[("", _("Any")), *((state.value, state.label) for state in LISTED_STATES)],
+        widget=_SELECT,
+    )
+
+
+def _event_type_choices() -> Iterable[Any]:
+    event_types = EventType.objects.filter(delivered=True).only("key", "group", "group_fi", "title", "title_fi")
+    groups = [
+        (group, [(event_type.key, f"{event_type.localized_title} · {event_type.key}") for event_type in members])
+        for group, members in in_groups(event_types)
+    ]
+    return [("", _("Any")), *groups]
+
+
+class DeliveryFilter(forms.Form):
+    status = forms.ChoiceField(
+        label=_("State"), required=False, choices=[("", _("Any")), *Delivery.Status.choices], widget=_SELECT
+    )
+    type = forms.ChoiceField(label=_("Event"), required=False, choices=_event_type_choices, widget=_SELECT)
+    since = forms.DateTimeField(
+        label=_("From"),
+        required=False,
+        widget=_TIME,
+        error_messages={"invalid": _("Enter a date and a time, as in 2026-11-24T09:30.")},
+    )
+    until = forms.DateTimeField(
+        label=_("To"),
+        required=False,
+        widget=_TIME,
+        error_messages={"invalid": _("Enter a date and a time, as in 2026-11-24T09:30.")},
+    )
+    event = forms.UUIDField(
+        label=_("Event ID"),
+        required=False,
+        widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off", "spellcheck": "false"}),
+        error_messages={
+            "invalid": _("Enter the whole id of an event, as the body and the headers of a request have it.")
+        },
+    )
+
+    def criteria(self) -> Criteria:
+        """Return what is asked for; a field that is wrong asks for nothing."""
+        self.full_clean()
+        asked = self.cleaned_data
+        until = asked.get("until")
+        return Criteria(
+            status=asked.get("status", ""),
+            event_type=asked.get("type", ""),
+            since=asked.get("since"),
+            # To the end of that minute.
+            until=until + MINUTE if until else None,
+            event_id=asked.get("event"),
+        )
