@@ -36,6 +36,10 @@ class Labels:
     copy_secret: str
     enabled: str
     disabled: str
+    healthy: str
+    failing: str
+    retrying: str
+    event_id: str
 
 
 ENGLISH = Labels(
@@ -67,6 +71,10 @@ ENGLISH = Labels(
     copy_secret="Copy the signing secret",
     enabled="Enabled",
     disabled="Disabled",
+    healthy="Enabled and healthy",
+    failing="Failing",
+    retrying="Retrying",
+    event_id="Event ID",
 )
 FINNISH = Labels(
     language="fi",
@@ -97,6 +105,10 @@ FINNISH = Labels(
     copy_secret="Kopioi allekirjoitusavain",
     enabled="Käytössä",
     disabled="Poissa käytöstä",
+    healthy="Käytössä ja kunnossa",
+    failing="Epäonnistuu",
+    retrying="Yrittää uudelleen",
+    event_id="Tapahtuman tunnus",
 )
 BOTH = [ENGLISH, FINNISH]
 
