@@ -1,10 +1,10 @@
 """The administration for staff: its site, and what the administrations of the apps are made of."""
 
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.apps import AdminConfig
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import ValidationError
@@ -20,6 +20,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from winkhooks.uuid7 import first_uuid7_at
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as StrPromise
 
 # As many digits of a UUIDv7 are the time to about a minute; a shorter text is rather a word of hexadecimal letters.
 SHORTEST_ID_PREFIX = 8
@@ -98,10 +101,13 @@ class ModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # has no type par
     def search_by_text(self, request: HttpRequest, queryset: QuerySet[Any], text: str) -> tuple[QuerySet[Any], bool]:
         return super().get_search_results(request, queryset, text)
 
-    def tell(self, request: HttpRequest, level: int, text: str, count: int) -> None:
-        """Show `text`, which has the place %(count)d, unless the count is 0."""
-        if count > 0:
-            self.message_user(request, text % {"count": count}, level)
+    def tell(
+        self, request: HttpRequest, changed: int, changed_text: "StrPromise", left: int, left_text: "StrPromise"
+    ) -> None:
+        """Say how many rows an action changed, and how many it left; the texts are `ngettext_lazy` by "count"."""
+        for level, count, text in ((messages.SUCCESS, changed, changed_text), (messages.WARNING, left, left_text)):
+            if count > 0:
+                self.message_user(request, text % {"count": count}, level)
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]  # has no type parameters when it runs

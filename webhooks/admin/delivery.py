@@ -1,18 +1,24 @@
 import json
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext_lazy
 
 from webhooks import wake
 from webhooks.admin.filters import DeliveryFilter, EventFilter, WebhookFilter
 from webhooks.models import Attempt, Delivery
 from webhooks.models.delivery import DeliveryQuerySet
 from winkhooks.admin import LogAdmin, RecentFilter, change_link, list_link, preformatted
+
+ENDED_ALREADY = ngettext_lazy(
+    "%(count)d delivery was left as it is: it has ended already.",
+    "%(count)d deliveries were left as they are: they have ended already.",
+    "count",
+)
 
 
 def header_lines(headers: Any) -> SafeString | str:
@@ -99,20 +105,17 @@ class DeliveryAdmin(LogAdmin):
         wake.ring_on_commit()
         self.tell(
             request,
-            messages.SUCCESS,
-            ngettext("%(count)d delivery will be sent again.", "%(count)d deliveries will be sent again.", changed),
             changed,
-        )
-        left = selected - changed
-        self.tell(
-            request,
-            messages.WARNING,
-            ngettext(
-                "%(count)d delivery was left as it is: it has not ended yet, or its webhook was removed.",
-                "%(count)d deliveries were left as they are: they have not ended yet, or their webhook was removed.",
-                left,
+            ngettext_lazy(
+                "%(count)d delivery will be sent again.", "%(count)d deliveries will be sent again.", "count"
             ),
-            left,
+            selected - changed,
+            ngettext_lazy(
+                "%(count)d delivery was left as it is: it has not ended yet, or its webhook is disabled or removed.",
+                "%(count)d deliveries were left as they are: they have not ended yet, or their webhook is disabled or "
+                "removed.",
+                "count",
+            ),
         )
 
     @admin.action(description=_("Retry now"), permissions=["work"])
@@ -122,11 +125,11 @@ class DeliveryAdmin(LogAdmin):
         wake.ring_on_commit()
         self.tell(
             request,
-            messages.SUCCESS,
-            ngettext("%(count)d delivery will be tried now.", "%(count)d deliveries will be tried now.", changed),
             changed,
+            ngettext_lazy("%(count)d delivery will be tried now.", "%(count)d deliveries will be tried now.", "count"),
+            selected - changed,
+            ENDED_ALREADY,
         )
-        self._tell_ended(request, selected - changed)
 
     @admin.action(description=_("Cancel"), permissions=["work"])
     def cancel(self, request: HttpRequest, queryset: DeliveryQuerySet) -> None:
@@ -134,19 +137,11 @@ class DeliveryAdmin(LogAdmin):
         changed = queryset.cancel(Delivery.EndReason.BY_USER)
         self.tell(
             request,
-            messages.SUCCESS,
-            ngettext("%(count)d delivery was cancelled.", "%(count)d deliveries were cancelled.", changed),
             changed,
+            ngettext_lazy("%(count)d delivery was cancelled.", "%(count)d deliveries were cancelled.", "count"),
+            selected - changed,
+            ENDED_ALREADY,
         )
-        self._tell_ended(request, selected - changed)
-
-    def _tell_ended(self, request: HttpRequest, count: int) -> None:
-        text = ngettext(
-            "%(count)d delivery was left as it is: it has ended already.",
-            "%(count)d deliveries were left as they are: they have ended already.",
-            count,
-        )
-        self.tell(request, messages.WARNING, text, count)
 
     @admin.display(description=_("event"))
     def event_link(self, delivery: Delivery) -> SafeString:

@@ -1,14 +1,14 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin import helpers
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
@@ -190,46 +190,34 @@ class WebhookAdmin(ModelAdmin):
     @admin.action(description=_("Enable"), permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
         changed = [webhook for webhook in queryset if webhook.enable()]
-        left = len(queryset) - len(changed)
         self._log(request, changed, "enabled")
         self.tell(
             request,
-            messages.SUCCESS,
-            ngettext("%(count)d webhook was enabled.", "%(count)d webhooks were enabled.", len(changed)),
             len(changed),
-        )
-        self.tell(
-            request,
-            messages.WARNING,
-            ngettext(
+            ngettext_lazy("%(count)d webhook was enabled.", "%(count)d webhooks were enabled.", "count"),
+            len(queryset) - len(changed),
+            ngettext_lazy(
                 "%(count)d webhook was left as it is: it is enabled already, or removed.",
                 "%(count)d webhooks were left as they are: they are enabled already, or removed.",
-                left,
+                "count",
             ),
-            left,
         )
 
     @admin.action(description=_("Disable"), permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
         by = staff(request)
         changed = [webhook for webhook in queryset if webhook.disable(Webhook.DisabledReason.BY_USER, by=by)]
-        left = len(queryset) - len(changed)
         self._log(request, changed, "enabled")
         self.tell(
             request,
-            messages.SUCCESS,
-            ngettext("%(count)d webhook was disabled.", "%(count)d webhooks were disabled.", len(changed)),
             len(changed),
-        )
-        self.tell(
-            request,
-            messages.WARNING,
-            ngettext(
+            ngettext_lazy("%(count)d webhook was disabled.", "%(count)d webhooks were disabled.", "count"),
+            len(queryset) - len(changed),
+            ngettext_lazy(
                 "%(count)d webhook was left as it is: it is disabled already, or removed.",
                 "%(count)d webhooks were left as they are: they are disabled already, or removed.",
-                left,
+                "count",
             ),
-            left,
         )
 
     @admin.action(description=_("Remove"), permissions=["change"])
@@ -239,23 +227,17 @@ class WebhookAdmin(ModelAdmin):
             return self._confirm_removal(request, queryset)
         by = staff(request)
         changed = [webhook for webhook in queryset if webhook.remove(by=by)]
-        left = len(queryset) - len(changed)
         self._log(request, changed, "removed")
         self.tell(
             request,
-            messages.SUCCESS,
-            ngettext("%(count)d webhook was removed.", "%(count)d webhooks were removed.", len(changed)),
             len(changed),
-        )
-        self.tell(
-            request,
-            messages.WARNING,
-            ngettext(
+            ngettext_lazy("%(count)d webhook was removed.", "%(count)d webhooks were removed.", "count"),
+            len(queryset) - len(changed),
+            ngettext_lazy(
                 "%(count)d webhook was left as it is: it had been removed already.",
                 "%(count)d webhooks were left as they are: they had been removed already.",
-                left,
+                "count",
             ),
-            left,
         )
         return None
 

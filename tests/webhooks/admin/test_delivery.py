@@ -2,6 +2,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from accounts.models import User
+from tests.conftest import client_of
 from tests.webhooks.admin.pages import list_url, make_delivery, make_staff, page, row_url, run
 from webhooks.models import Attempt, Webhook
 
@@ -11,20 +13,36 @@ class TestActions:
         ended = [make_delivery(webhook, status) for status in ("SUCCEEDED", "DEAD", "CANCELLED")]
         content = run(client, "delivery", "redeliver", *ended, make_delivery(webhook))
         assert "3 deliveries will be sent again." in content
-        assert "1 delivery was left as it is: it has not ended yet, or its webhook was removed." in content
+        assert "1 delivery was left as it is: it has not ended yet, or its webhook is disabled or removed." in content
         assert len(bells) == 1
         for delivery in ended:
             delivery.refresh_from_db()
             assert (delivery.status, delivery.budget_start) == ("PENDING", 1)
 
-    def test_redeliver_leaves_those_of_a_removed_webhook(
-        self, client: Client, webhook: Webhook, bells: list[str | None]
+    @pytest.mark.parametrize("how", ["disabled", "removed"])
+    def test_redeliver_leaves_those_of_a_webhook_that_is_off(
+        self, client: Client, webhook: Webhook, bells: list[str | None], how: str
     ) -> None:
-        delivery = make_delivery(webhook, "DEAD")
-        webhook.remove(by=None)
-        content = run(client, "delivery", "redeliver", delivery)
-        assert "1 delivery was left as it is" in content
+        deliveries = [make_delivery(webhook, "DEAD") for _ in range(2)]
+        if how == "disabled":
+            webhook.disable(Webhook.DisabledReason.BY_USER)
+        else:
+            webhook.remove(by=None)
+        content = run(client, "delivery", "redeliver", *deliveries)
+        assert (
+            "2 deliveries were left as they are: they have not ended yet, or their webhook is disabled or removed."
+            in content
+        )
         assert "will be sent again" not in content
+
+    def test_what_was_left_is_told_in_finnish(self, superuser: User, webhook: Webhook, bells: list[str | None]) -> None:
+        superuser.language = "fi"
+        superuser.save()
+        content = run(client_of(superuser), "delivery", "redeliver", make_delivery(webhook))
+        assert (
+            "1 toimitus jätettiin ennalleen: se ei ole vielä päättynyt tai sen webhook on pois käytöstä tai poistettu."
+            in content
+        )
 
     def test_redeliver_takes_all_of_a_filtered_list(
         self, client: Client, webhook: Webhook, bells: list[str | None]
