@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from webhooks.admin.filters import AccountFilter
-from webhooks.models import Delivery, EventType, StaleVersion, Webhook
+from webhooks.forms import choosable_event_types
+from webhooks.models import Delivery, StaleVersion, Webhook
 from winkhooks.admin import ModelAdmin, change_link, list_link
 
 SECRETS = ("secret", "previous_secret")
@@ -29,6 +30,11 @@ class WebhookAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # has no typ
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["seen_version"].initial = self.instance.version
+        # Who may only look has no fields.
+        if "event_types" in self.fields:
+            event_types_field = self.fields["event_types"]
+            assert isinstance(event_types_field, forms.ModelMultipleChoiceField)
+            event_types_field.queryset = choosable_event_types(self.instance)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -145,11 +151,6 @@ class WebhookAdmin(ModelAdmin):
         if not self.has_change_permission(request, obj):
             return fieldsets
         return (*fieldsets, (None, {"fields": ("seen_version",)}))
-
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "event_types":
-            kwargs["queryset"] = EventType.objects.filter(delivered=True).defer("schema", "example")
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -16,7 +16,7 @@ from tests.webhooks.admin.pages import (
     run,
 )
 from webhooks.admin import WebhookAdmin
-from webhooks.models import Attempt, Delivery, Webhook
+from webhooks.models import Attempt, Delivery, EventType, Webhook
 
 
 class TestWebhook:
@@ -50,6 +50,14 @@ class TestWebhook:
     def test_an_event_that_is_not_delivered_cannot_be_chosen(self, client: Client, webhook: Webhook) -> None:
         content = self.save(client, webhook, event_types=["account.under_review"])
         assert "is not one of the available choices" in content
+
+    def test_an_event_that_is_not_delivered_any_more_can_be_kept(self, client: Client, webhook: Webhook) -> None:
+        chosen = EventType.objects.filter(key="booking.created")
+        webhook.event_types.set(chosen)
+        chosen.update(delivered=False)
+        assert '<option value="booking.created" selected>' in page(client, row_url("webhook", webhook.pk))
+        assert "was changed successfully" in self.save(client, webhook)
+        assert [event_type.key for event_type in Webhook.objects.get().event_types.all()] == ["booking.created"]
 
     def test_the_second_of_two_people_is_told_and_can_save_again(self, client: Client, webhook: Webhook) -> None:
         Webhook.objects.update(name="Newer", version=webhook.version + 1)
