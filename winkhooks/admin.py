@@ -1,6 +1,7 @@
 """The administration for staff: its site, and what the administrations of the apps are made of."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
@@ -9,12 +10,12 @@ from django.contrib.admin.apps import AdminConfig
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db.models import Model, Q, QuerySet
+from django.db.models import DateTimeField, Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import dateformat, timezone
 from django.utils.functional import cached_property
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -55,6 +56,30 @@ def list_link(model: type[Model], text: object, **filters: object) -> SafeString
     return format_html(
         '<a href="{}?{}">{}</a>', url, urlencode({name: str(value) for name, value in filters.items()}), text
     )
+
+
+def two_lines(*texts: object) -> SafeString:
+    """Return what there is of two texts for one cell of a list, a line each, the second quieter."""
+    lines = zip(("line", "line quiet"), filter(None, texts), strict=False)
+    return format_html_join("", '<span class="{}">{}</span>', lines)
+
+
+def exact_time(model: type[Model], name: str) -> Callable[[Any], SafeString | str]:
+    """Return a column that shows a time of the rows of `model` to the second, and its zone."""
+    field = model._meta.get_field(name)
+    assert isinstance(field, DateTimeField)
+
+    @admin.display(description=field.verbose_name, ordering=name)
+    def show(row: Any) -> SafeString | str:
+        moment: datetime | None = getattr(row, name)
+        if moment is None:
+            return "-"
+        shown = dateformat.format(timezone.localtime(moment), "Y-m-d H:i:s T")
+        return format_html('<time datetime="{}">{}</time>', moment.isoformat(), shown)
+
+    # Django names the cells of the column after it, and finds the help text of the field by it.
+    show.__name__ = name
+    return show
 
 
 def readable(text: str) -> str:

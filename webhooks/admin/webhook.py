@@ -1,21 +1,22 @@
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin import helpers
+from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext_lazy
+from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from webhooks.admin.filters import AccountFilter
 from webhooks.forms import choosable_event_types
 from webhooks.models import Delivery, StaleVersion, Webhook
-from winkhooks.admin import ModelAdmin, change_link, list_link
+from winkhooks.admin import ModelAdmin, change_link, exact_time, list_link, two_lines
 
 SECRETS = ("secret", "previous_secret")
 # Marks what was posted over a version that is not the present one any more.
@@ -94,10 +95,7 @@ class WebhookAdmin(ModelAdmin):
         "name",
         "account_link",
         "url",
-        "state",
-        "disabled_reason",
-        "consecutive_failures",
-        "created_at",
+        "state_and_health",
         "deliveries_link",
     )
     list_filter = (AccountFilter, StateFilter, "disabled_reason", "created_at")
@@ -106,37 +104,49 @@ class WebhookAdmin(ModelAdmin):
     search_fields = ("name", "url", "account__name")
     search_help_text = _("A name, a part of the URL, an account, or the beginning of the id of a webhook or account.")
     filter_horizontal = ("event_types",)
-    readonly_fields = (
-        "id",
-        "account",
-        "url",
-        "state",
-        "disabled_at",
-        "disabled_reason",
-        "disabled_by",
-        "removed_at",
-        "removed_by",
-        "failing_since",
-        "consecutive_failures",
-        "cooling_until",
-        "previous_secret_expires_at",
-        "version",
-        "created_by",
-        "created_at",
-        "updated_at",
-        "deliveries_link",
-    )
-    fieldsets = (
+    fieldsets: ClassVar[Any] = (
         (None, {"fields": ("id", "name", "account", "url", "event_types", "rate_limit", "deliveries_link")}),
         (
             _("State"),
-            {"fields": ("state", "disabled_at", "disabled_reason", "disabled_by", "removed_at", "removed_by")},
+            {
+                "fields": (
+                    "state",
+                    exact_time(Webhook, "disabled_at"),
+                    "disabled_reason",
+                    "disabled_by",
+                    exact_time(Webhook, "removed_at"),
+                    "removed_by",
+                )
+            },
         ),
-        (_("Health"), {"fields": ("failing_since", "consecutive_failures", "cooling_until")}),
+        (
+            _("Health"),
+            {
+                "fields": (
+                    exact_time(Webhook, "failing_since"),
+                    "consecutive_failures",
+                    exact_time(Webhook, "cooling_until"),
+                    "notified_state",
+                    exact_time(Webhook, "notified_at"),
+                )
+            },
+        ),
         (
             _("Changes"),
-            {"fields": ("version", "created_by", "created_at", "updated_at", "previous_secret_expires_at")},
+            {
+                "fields": (
+                    "version",
+                    "created_by",
+                    exact_time(Webhook, "created_at"),
+                    exact_time(Webhook, "updated_at"),
+                    exact_time(Webhook, "previous_secret_expires_at"),
+                )
+            },
         ),
+    )
+    # All that they show, but for what staff may change.
+    readonly_fields: ClassVar[Any] = tuple(
+        field for field in flatten_fieldsets(fieldsets) if field not in ("name", "event_types", "rate_limit")
     )
     actions = ("enable", "disable", "remove")
 
@@ -267,6 +277,14 @@ class WebhookAdmin(ModelAdmin):
         if webhook.removed_at:
             return gettext("Removed")
         return gettext("Enabled") if webhook.enabled else gettext("Disabled")
+
+    @admin.display(description=_("state"), ordering="consecutive_failures")
+    def state_and_health(self, webhook: Webhook) -> SafeString:
+        health = webhook.get_disabled_reason_display()
+        if not health and webhook.consecutive_failures:
+            text = ngettext("%(count)d failure in a row", "%(count)d failures in a row", webhook.consecutive_failures)
+            health = text % {"count": webhook.consecutive_failures}
+        return two_lines(self.state(webhook), health)
 
     @admin.display(description=_("deliveries"))
     def deliveries_link(self, webhook: Webhook) -> SafeString:

@@ -1,11 +1,14 @@
+from datetime import UTC, datetime
+
 import pytest
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts.models import User
 from tests.conftest import client_of
 from tests.webhooks.admin.pages import list_url, make_delivery, make_staff, page, row_url, run
-from webhooks.models import Attempt, Webhook
+from webhooks.models import Attempt, Delivery, Webhook
 
 
 class TestActions:
@@ -94,6 +97,58 @@ class TestActions:
     def test_staff_who_may_change_can_act(self, webhook: Webhook, bells: list[str | None]) -> None:
         client = make_staff("view_delivery", "change_delivery")
         assert "1 delivery was cancelled." in run(client, "delivery", "cancel", make_delivery(webhook))
+
+
+class TestTimes:
+    """Times show the second and the zone, in the lists as on the pages of rows."""
+
+    moment = datetime(2026, 11, 24, 5, 10, 7, tzinfo=UTC)
+    shown = '<time datetime="2026-11-24T05:10:07+00:00">2026-11-24 05:10:07 UTC</time>'
+
+    @pytest.mark.parametrize("name", ["created_at", "next_attempt_at"])
+    def test_in_the_list_of_deliveries(self, client: Client, webhook: Webhook, name: str) -> None:
+        make_delivery(webhook)
+        Delivery.objects.update(**{name: self.moment})
+        assert page(client, list_url("delivery")).count(self.shown) == 1
+
+    @pytest.mark.parametrize("name", ["created_at", "next_attempt_at", "leased_until"])
+    def test_of_a_delivery(self, client: Client, webhook: Webhook, name: str) -> None:
+        delivery = make_delivery(webhook)
+        Delivery.objects.update(**{name: self.moment})
+        content = page(client, row_url("delivery", delivery.pk))
+        assert content.count(self.shown) == 1
+        assert "While a worker has it; no other one takes it before." in content
+
+    def test_of_an_attempt(self, client: Client, attempt: Attempt) -> None:
+        Attempt.objects.update(started_at=self.moment)
+        for url in (list_url("attempt"), row_url("attempt", attempt.pk), row_url("delivery", attempt.delivery_id)):
+            assert self.shown in page(client, url)
+
+    def test_in_the_zone_of_the_portal(self, client: Client, attempt: Attempt, settings: Settings) -> None:
+        settings.TIME_ZONE = "Europe/Helsinki"
+        Attempt.objects.update(started_at=self.moment)
+        assert ">2026-11-24 07:10:07 EET</time>" in page(client, list_url("attempt"))
+
+    def test_that_are_not_there(self, client: Client, webhook: Webhook) -> None:
+        content = page(client, row_url("delivery", make_delivery(webhook).pk))
+        finished = content[content.index("Finished:") :]
+        assert '<div class="readonly">-</div>' in finished[: finished.index("</fieldset>")]
+
+
+def test_the_list_shows_why_deliveries_ended_and_what_was_answered(client: Client, webhook: Webhook) -> None:
+    make_delivery(webhook, "DEAD", end_reason="REFUSED", last_http_status=404)
+    content = page(client, list_url("delivery"))
+    assert '<span class="line">Dead</span><span class="line quiet">The receiver refused it</span>' in content
+    assert '<span class="line">1</span><span class="line quiet">HTTP 404</span>' in content
+    assert f'<a href="/admin/accounts/account/{webhook.account_id}/change/">Cool Account</a>' in content
+
+
+def test_the_list_of_attempts_shows_what_came_of_them(client: Client, attempt: Attempt) -> None:
+    assert '<td class="field-answer"><span class="line">HTTP 500</span></td>' in page(client, list_url("attempt"))
+    Attempt.objects.update(http_status=None, error="TIMEOUT")
+    assert '<td class="field-answer"><span class="line">No complete answer in time</span></td>' in page(
+        client, list_url("attempt")
+    )
 
 
 def test_the_answer_is_shown_as_text(client: Client, attempt: Attempt) -> None:

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -164,3 +165,38 @@ class TestWebhook:
     def test_staff_who_may_change_can_act(self, webhook: Webhook) -> None:
         client = make_staff("view_webhook", "change_webhook")
         assert "1 webhook was disabled." in run(client, "webhook", "disable", webhook)
+
+
+class TestHealth:
+    def test_its_page_shows_what_members_were_told(self, client: Client, webhook: Webhook) -> None:
+        told_at = datetime(2026, 11, 24, 5, 10, 7, tzinfo=UTC)
+        Webhook.objects.update(notified_state="FAILING", notified_at=told_at)
+        content = page(client, row_url("webhook", webhook.pk))
+        assert '<div class="readonly">Told that it is failing</div>' in content
+        assert ">2026-11-24 05:10:07 UTC</time>" in content
+
+    @pytest.mark.parametrize("failures, shown", [(1, "1 failure in a row"), (14, "14 failures in a row")])
+    def test_the_list_shows_failures(self, client: Client, webhook: Webhook, failures: int, shown: str) -> None:
+        Webhook.objects.update(consecutive_failures=failures, failing_since=datetime.now(UTC))
+        content = page(client, list_url("webhook"))
+        assert f'<span class="line">Enabled</span><span class="line quiet">{shown}</span>' in content
+
+    def test_the_list_shows_why_one_is_disabled(self, client: Client, webhook: Webhook) -> None:
+        webhook.disable(Webhook.DisabledReason.GONE)
+        content = page(client, list_url("webhook"))
+        assert (
+            '<span class="line">Disabled</span><span class="line quiet">The receiver answered 410 Gone</span>'
+            in content
+        )
+
+    def test_the_list_is_ordered_by_failures(self, client: Client, account: Account) -> None:
+        for failures in (2, 3, 1):
+            Webhook.objects.create(
+                account=account, name=f"Webhook {failures}", url="https://a.example/", consecutive_failures=failures
+            )
+        content = page(client, f"{list_url('webhook')}?o=-4")
+        assert sorted(("Webhook 3", "Webhook 2", "Webhook 1"), key=content.index) == [
+            "Webhook 3",
+            "Webhook 2",
+            "Webhook 1",
+        ]
