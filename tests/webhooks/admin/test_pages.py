@@ -93,7 +93,8 @@ def test_no_page_shows_a_secret(client: Client, superuser: User, attempt: Attemp
         reverse("admin:accounts_user_change", args=[superuser.pk]),
         f"{list_url('webhook')}?q={SECRET}",
     ]
-    contents = [page(client, url).replace(f'value="{SECRET}"', "") for url in urls]
+    # What was searched for stands in the field, and in where a change of language leads to.
+    contents = [page(client, url).replace(f'value="{SECRET}"', "").replace(f"?q={SECRET}", "") for url in urls]
     contents.append(run(client, "webhook", "remove", webhook))
     stored = [SECRET, PREVIOUS_SECRET]
     for content in contents:
