@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import DateTimeField, Model, Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import dateformat, timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
@@ -36,6 +36,26 @@ class WinkhooksAdminSite(admin.AdminSite):
     index_title = _("Administration")
     site_url = "/"
 
+    def get_urls(self) -> list[Any]:
+        # The administrations of the apps are made of what stands below, so that they come after it.
+        from webhooks.admin import operations
+
+        pages = [
+            path("webhooks/operations/", self.admin_view(operations.overview), name="webhooks_operations"),
+            path("webhooks/operations/workers/", self.admin_view(operations.workers), name="webhooks_workers"),
+        ]
+        return [*pages, *super().get_urls()]
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """List the page of operations with the models of its app."""
+        from webhooks.admin import operations
+
+        apps = super().get_app_list(request, app_label)
+        for app in apps:
+            if app["app_label"] == "webhooks" and operations.may_look(request):
+                app["models"].insert(0, operations.list_entry())
+        return apps
+
 
 class WinkhooksAdminConfig(AdminConfig):
     default_site = "winkhooks.admin.WinkhooksAdminSite"
@@ -50,18 +70,26 @@ def change_link(target: Model, text: object) -> SafeString:
     )
 
 
+def list_url(model: type[Model], **filters: object) -> str:
+    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return f"{url}?{urlencode({name: str(value) for name, value in filters.items()})}"
+
+
 def list_link(model: type[Model], text: object, **filters: object) -> SafeString:
     """Return a link to the list of `model`, narrowed by `filters`."""
-    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-    return format_html(
-        '<a href="{}?{}">{}</a>', url, urlencode({name: str(value) for name, value in filters.items()}), text
-    )
+    return format_html('<a href="{}">{}</a>', list_url(model, **filters), text)
 
 
 def two_lines(*texts: object) -> SafeString:
     """Return what there is of two texts for one cell of a list, a line each, the second quieter."""
     lines = zip(("line", "line quiet"), filter(None, texts), strict=False)
     return format_html_join("", '<span class="{}">{}</span>', lines)
+
+
+def exactly(moment: datetime) -> SafeString:
+    """Return `moment` to the second, with its zone."""
+    shown = dateformat.format(timezone.localtime(moment), "Y-m-d H:i:s T")
+    return format_html('<time datetime="{}">{}</time>', moment.isoformat(), shown)
 
 
 def exact_time(model: type[Model], name: str) -> Callable[[Any], SafeString | str]:
@@ -72,10 +100,7 @@ def exact_time(model: type[Model], name: str) -> Callable[[Any], SafeString | st
     @admin.display(description=field.verbose_name, ordering=name)
     def show(row: Any) -> SafeString | str:
         moment: datetime | None = getattr(row, name)
-        if moment is None:
-            return "-"
-        shown = dateformat.format(timezone.localtime(moment), "Y-m-d H:i:s T")
-        return format_html('<time datetime="{}">{}</time>', moment.isoformat(), shown)
+        return "-" if moment is None else exactly(moment)
 
     # Django names the cells of the column after it, and finds the help text of the field by it.
     show.__name__ = name

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
@@ -12,6 +13,7 @@ from webhooks import wake
 from webhooks.admin.filters import DeliveryFilter, EventFilter, WebhookFilter
 from webhooks.models import Attempt, Delivery
 from webhooks.models.delivery import DeliveryQuerySet
+from webhooks.operations import parts_of_queue
 from winkhooks.admin import LogAdmin, RecentFilter, change_link, exact_time, list_link, preformatted, two_lines
 
 ENDED_ALREADY = ngettext_lazy(
@@ -27,6 +29,26 @@ def header_lines(headers: Any) -> SafeString | str:
         return preformatted("\n".join(f"{name}: {value}" for name, value in headers))
     except (TypeError, ValueError):
         return preformatted(json.dumps(headers, ensure_ascii=False, indent=2))
+
+
+class QueueFilter(admin.SimpleListFilter):
+    """Keeps parts of what has not ended, as the page of operations counts them."""
+
+    title = _("queue")
+    parameter_name = "queue"
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> list[tuple[str, Any]]:
+        return [
+            ("due", _("Due now")),
+            ("under_way", _("Under way")),
+            ("later", _("Due later")),
+            ("leases_overdue", _("Leases overdue")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        part = parts_of_queue(timezone.now()).get(self.value() or "")
+        # The other conditions are those of the index `delivery_due`.
+        return None if part is None else queryset.filter(part, next_attempt_at__isnull=False, finished_at=None)
 
 
 class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]  # has no type parameters when it runs
@@ -69,7 +91,7 @@ class DeliveryAdmin(LogAdmin):
         "attempts_and_answer",
         exact_time(Delivery, "next_attempt_at"),
     )
-    list_filter = (WebhookFilter, EventFilter, "status", "end_reason", RecentFilter)
+    list_filter = (WebhookFilter, EventFilter, "status", QueueFilter, "end_reason", RecentFilter)
     list_select_related = False
     search_ids = ("id", "event__id", "webhook__id")
     search_help_text = _("The beginning of the id of a delivery, an event or a webhook.")

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from webhooks.admin.filters import AccountFilter
 from webhooks.forms import choosable_event_types
+from webhooks.health import Health, present_health
 from webhooks.models import Delivery, StaleVersion, Webhook
 from winkhooks.admin import ModelAdmin, change_link, exact_time, list_link, two_lines
 
@@ -82,6 +83,23 @@ class StateFilter(admin.SimpleListFilter):
         return None
 
 
+class HealthFilter(admin.SimpleListFilter):
+    """Keeps webhooks that are there, by how they are doing; disabled ones are found by their state."""
+
+    title = _("health")
+    parameter_name = "health"
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> list[tuple[str, Any]]:
+        return [choice for choice in Health.choices if choice[0] != Health.DISABLED]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = self.value()
+        if value is None:
+            return None
+        present: QuerySet[Any] = queryset.filter(removed_at=None).annotate(health=present_health())
+        return present.filter(health=value)
+
+
 @admin.register(Webhook)
 class WebhookAdmin(ModelAdmin):
     """Staff may rename webhooks, choose their events, limit their requests, switch and remove them.
@@ -98,7 +116,7 @@ class WebhookAdmin(ModelAdmin):
         "state_and_health",
         "deliveries_link",
     )
-    list_filter = (AccountFilter, StateFilter, "disabled_reason", "created_at")
+    list_filter = (AccountFilter, StateFilter, HealthFilter, "disabled_reason", "created_at")
     list_select_related = ("account",)
     search_ids = ("id", "account__id")
     search_fields = ("name", "url", "account__name")
