@@ -5,6 +5,7 @@ import os
 from collections.abc import Generator, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from django.apps import apps
 from django.db import connection
@@ -17,9 +18,14 @@ from tests.receivers import Receiver
 from tests.services import wait_for_database
 from tests.stack import Stack
 from webhooks import catalogue
+from webhooks.engine import recorder
 from webhooks.models import EventType, Webhook
 
 PASSWORD = "a-password-for-tests"
+
+# A machine that is busy with something else is no failure.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 
 def fill_event_types(**kwargs: Any) -> None:
@@ -77,6 +83,13 @@ def django_db_modify_db_settings(
     if connection.vendor == "sqlite":
         name = tmp_path_factory.mktemp("database") / "test.sqlite3"
         connection.settings_dict["TEST"]["NAME"] = str(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def recorder_thread(django_db_setup: None) -> Iterator[None]:
+    """End the thread that records before the database goes that it is connected to."""
+    yield
+    recorder.end_thread()
 
 
 @pytest.fixture(autouse=True)

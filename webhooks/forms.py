@@ -1,10 +1,10 @@
 import json
 from collections.abc import Iterator
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import MaxLengthValidator
 from django.db.models import Q, QuerySet
 from django.forms.models import ModelChoiceIterator
 from django.http import QueryDict
@@ -15,6 +15,7 @@ from accounts.access import writable_accounts
 from accounts.models import User
 from webhooks.events import UnknownEventType, resolve_type
 from webhooks.models import EventType, Webhook
+from webhooks.models.event_type import in_groups
 from webhooks.models.webhook import MOST_REQUESTS_PER_SECOND
 from webhooks.webhook_url import clean_webhook_url
 
@@ -51,9 +52,8 @@ class EventTypeIterator(ModelChoiceIterator):  # type: ignore[type-arg]
     """The choices by group, in the language of the page."""
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        event_types = sorted(self.queryset, key=attrgetter("localized_group", "key"))
-        for group, members in groupby(event_types, key=attrgetter("localized_group")):
-            yield group, [self.choice(event_type) for event_type in members]
+        for group, event_types in in_groups(self.queryset):
+            yield group, [self.choice(event_type) for event_type in event_types]
 
 
 class EventTypesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
@@ -223,3 +223,97 @@ class WebhookUpdateForm(WebhookForm):
         if not webhook or webhook.rate_limit == self.cleaned_data["rate_limit"]:
             return ""
         return gettext("No limit") if webhook.rate_limit is None else str(webhook.rate_limit)
+
+
+# Somewhat more than an envelope can have, for bodies that were written in another way since.
+MAX_CHECKED_BODY_BYTES = 300 * 1024
+MAX_CHECKED_HEADERS = 64 * 1024
+
+
+class WebhookChoiceField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    def label_from_instance(self, obj: Webhook) -> str:
+        return f"{obj.name} · {obj.account}"
+
+
+class SignatureCheckForm(forms.Form):
+    """A request whose signatures are to be checked, and the secret to check them with. It keeps nothing."""
+
+    webhook = WebhookChoiceField(
+        queryset=Webhook.objects.none(),
+        label=_("Webhook"),
+        required=False,
+        empty_label=_("None: I paste a secret"),
+        widget=forms.Select(attrs={"class": "form-select"}),
+        help_text=_("The request is checked with its secret."),
+        error_messages={"invalid_choice": _("Choose one of the webhooks in the list.")},
+    )
+    secret = forms.CharField(
+        label=_("Signing secret"),
+        required=False,
+        widget=forms.PasswordInput(
+            attrs={"class": "form-control", "placeholder": "whsec_…", "autocomplete": "off", "spellcheck": "false"}
+        ),
+        help_text=_("As your receiver has it. It is not kept: paste it again for each check."),
+    )
+    headers = forms.CharField(
+        label=_("Headers"),
+        widget=forms.Textarea(
+            attrs={"class": "form-control pasted", "rows": 7, "autocomplete": "off", "spellcheck": "false"}
+        ),
+        help_text=_("All of them or those that matter, as lines out of a log or as JSON."),
+        validators=[
+            MaxLengthValidator(MAX_CHECKED_HEADERS, _("The headers are too long: paste those of one request."))
+        ],
+        error_messages={"required": _("Paste the headers of the request.")},
+    )
+    body = forms.CharField(
+        label=_("Body"),
+        strip=False,
+        widget=forms.Textarea(
+            attrs={"class": "form-control pasted", "rows": 10, "autocomplete": "off", "spellcheck": "false"}
+        ),
+        help_text=_("Exactly as it arrived."),
+        error_messages={"required": _("Paste the body of the request.")},
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.secrets = ("", "")
+        webhooks = Webhook.objects.present().without_secrets().filter(account__in=writable_accounts(user))
+        if webhooks.exists():
+            webhook_field = self.fields["webhook"]
+            assert isinstance(webhook_field, WebhookChoiceField)
+            webhook_field.queryset = webhooks.select_related("account").order_by("account__name", "name", "pk")
+        else:
+            del self.fields["webhook"]
+
+    def clean_body(self) -> str:
+        # Browsers send every line break as CRLF. A single LF is what programs write.
+        body: str = self.cleaned_data["body"].replace("\r\n", "\n")
+        size = len(body.encode())
+        if size > MAX_CHECKED_BODY_BYTES:
+            raise ValidationError(
+                _("The body has %(size)d KB; at most %(limit)d KB can be checked."),
+                params={"size": -(-size // 1024), "limit": MAX_CHECKED_BODY_BYTES // 1024},
+            )
+        return body
+
+    def clean(self) -> None:
+        """Find the secrets to check with: the present one, and the one before it or nothing."""
+        webhook, secret = self.cleaned_data.get("webhook"), self.cleaned_data.get("secret", "")
+        if webhook and secret:
+            self.add_error("secret", _("Choose a webhook or paste a secret, not both."))
+        elif webhook:
+            try:
+                self.secrets = Webhook.objects.values_list("secret", "previous_secret").get(pk=webhook.pk)
+            except ImproperlyConfigured:
+                self.add_error("webhook", _("The secret of this webhook cannot be read. Paste it instead."))
+        elif secret:
+            self.secrets = (secret, "")
+        elif "webhook" not in self.errors:
+            self.add_error(
+                "secret",
+                _("Choose a webhook, or paste its secret here.")
+                if "webhook" in self.fields
+                else _("Paste the secret of the webhook."),
+            )

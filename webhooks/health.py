@@ -11,6 +11,7 @@ from django.db.models import Case, Count, Q, TextChoices, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from webhooks.engine.postgresql import any_of
 from webhooks.models import Delivery, Webhook
 from winkhooks.uuid7 import first_uuid7_at
 
@@ -55,11 +56,13 @@ def note(outcomes: Iterable[tuple[UUID, bool]]) -> set[UUID]:
             failures_in_a_row[webhook_id] = 0
         else:
             failures_in_a_row[webhook_id] += 1
-    now = timezone.now()
     failing = [webhook_id for webhook_id, failures in failures_in_a_row.items() if failures]
-    in_trouble = Q(consecutive_failures__gt=0) | Q(failing_since__isnull=False) | Q(cooling_until__isnull=False)
+    written = failing + _in_trouble(recovered)
+    if not written:
+        return set()
+    now = timezone.now()
     # In order of their ids, so that two workers with the same webhooks wait for each other instead of locking up.
-    troubled = Webhook.objects.filter(Q(pk__in=failing) | Q(pk__in=recovered) & in_trouble).order_by("pk")
+    troubled = Webhook.objects.filter(pk__in=written).order_by("pk")
     resting = set()
     for webhook in troubled.select_for_update(no_key=True).only(*HEALTH_FIELDS):
         if webhook.pk in recovered:
@@ -70,6 +73,12 @@ def note(outcomes: Iterable[tuple[UUID, bool]]) -> set[UUID]:
         if webhook.cooling_until and webhook.cooling_until > now:
             resting.add(webhook.pk)
     return resting
+
+
+def _in_trouble(webhook_ids: set[UUID]) -> list[UUID]:
+    """Return those of which it is written that they fail or rest."""
+    written = Q(consecutive_failures__gt=0) | Q(failing_since__isnull=False) | Q(cooling_until__isnull=False)
+    return list(Webhook.objects.filter(written, pk__in=any_of(webhook_ids)).values_list("pk", flat=True))
 
 
 def _recover(webhook: Webhook) -> None:

@@ -5,7 +5,6 @@ decoded key.
 """
 
 import base64
-import binascii
 import hmac
 import time
 from collections.abc import Mapping, Sequence
@@ -21,9 +20,10 @@ class InvalidSignature(Exception):
 
 def sign(secrets: Sequence[str], event_id: str, body: bytes, timestamp: int) -> list[tuple[str, str]]:
     """Return the headers that sign `body`, with a signature for each of `secrets`, newest first; Unix seconds."""
-    wink = "".join(f",v1={_wink_digest(secret, body, timestamp).hex()}" for secret in secrets)
+    wink = "".join(f",v1={wink_digest(_wink_mac(secret), timestamp, body).hex()}" for secret in secrets)
     standard = " ".join(
-        f"v1,{base64.b64encode(_standard_digest(secret, event_id, body, timestamp)).decode()}" for secret in secrets
+        f"v1,{base64.b64encode(standard_digest(_standard_mac(secret), event_id, timestamp, body)).decode()}"
+        for secret in secrets
     )
     return [
         ("Wink-Signature", f"t={timestamp}{wink}"),
@@ -37,32 +37,53 @@ def verify_wink(secret: str, headers: Mapping[str, str], body: bytes, now: float
     """Check `Wink-Signature` as a receiver does; raise InvalidSignature. Names of headers in lower case."""
     parts = [part.partition("=") for part in headers.get("wink-signature", "").split(",")]
     timestamp = _fresh_timestamp(next((value for name, _, value in parts if name == "t"), ""), now)
-    expected = _wink_digest(secret, body, timestamp).hex()
+    expected = wink_digest(_wink_mac(secret), timestamp, body).hex()
     _demand_match(expected, [value for name, _, value in parts if name == "v1"])
 
 
 def verify_standard(secret: str, headers: Mapping[str, str], body: bytes, now: float | None = None) -> None:
     """Check `webhook-signature` as a receiver does; raise InvalidSignature. Names of headers in lower case."""
     timestamp = _fresh_timestamp(headers.get("webhook-timestamp", ""), now)
-    digest = _standard_digest(secret, headers.get("webhook-id", ""), body, timestamp)
+    digest = standard_digest(_standard_mac(secret), headers.get("webhook-id", ""), timestamp, body)
     parts = [part.partition(",") for part in headers.get("webhook-signature", "").split(" ")]
     _demand_match(base64.b64encode(digest).decode(), [value for version, _, value in parts if version == "v1"])
 
 
-def _wink_digest(secret: str, body: bytes, timestamp: int) -> bytes:
-    return hmac.digest(secret.encode(), b"%d.%b" % (timestamp, body), "sha256")
+def wink_digest(keyed: hmac.HMAC, timestamp: int, body: bytes) -> bytes:
+    return _digest(keyed, b"%d." % timestamp, body)
 
 
-def _standard_digest(secret: str, event_id: str, body: bytes, timestamp: int) -> bytes:
-    return hmac.digest(_standard_key(secret), b"%b.%d.%b" % (event_id.encode(), timestamp, body), "sha256")
+def standard_digest(keyed: hmac.HMAC, event_id: str, timestamp: int, body: bytes) -> bytes:
+    return _digest(keyed, b"%b.%d." % (event_id.encode(), timestamp), body)
+
+
+def standard_key(secret: str) -> bytes:
+    """Return the key of the standard signature; raise InvalidSignature where the secret holds none."""
+    try:
+        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except ValueError:
+        raise InvalidSignature("The secret is not whsec_ and base64.") from None
+
+
+def keyed_with(key: bytes) -> hmac.HMAC:
+    return hmac.new(key, digestmod="sha256")
 
 
 @lru_cache(maxsize=1024)
-def _standard_key(secret: str) -> bytes:
-    try:
-        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
-    except binascii.Error:
-        raise InvalidSignature("The secret is not whsec_ and base64.") from None
+def _wink_mac(secret: str) -> hmac.HMAC:
+    return keyed_with(secret.encode())
+
+
+@lru_cache(maxsize=1024)
+def _standard_mac(secret: str) -> hmac.HMAC:
+    return keyed_with(standard_key(secret))
+
+
+def _digest(keyed: hmac.HMAC, prefix: bytes, body: bytes) -> bytes:
+    mac = keyed.copy()
+    mac.update(prefix)
+    mac.update(body)
+    return mac.digest()
 
 
 def _fresh_timestamp(text: str, now: float | None) -> int:

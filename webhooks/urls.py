@@ -1,6 +1,8 @@
 from django.urls import include, path
 
 from webhooks.views import webhook
+from webhooks.views.event_type import event_type_detail, event_type_list
+from webhooks.views.signature_check import signature_check
 from webhooks.views.verify_guide import verify_guide
 
 app_name = "webhooks"
@@ -12,5 +14,8 @@ webhook_urls = [
 ]
 urlpatterns = [
     path("accounts/<uuid:account_id>/webhooks/", include(webhook_urls)),
+    path("help/events/", event_type_list, name="event_type_list"),
+    path("help/events/<str:key>/", event_type_detail, name="event_type_detail"),
+    path("help/signature-check/", signature_check, name="signature_check"),
     path("help/verifying/", verify_guide, name="verify_guide"),
 ]

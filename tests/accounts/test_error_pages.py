@@ -80,9 +80,20 @@ def test_a_failure_is_said_in_the_look_and_the_language() -> None:
     assert "broken" not in response.content.decode()
 
 
-def test_a_failure_page_needs_neither_context_nor_database() -> None:
+@pytest.mark.parametrize(
+    "template, heading", [("500.html", "Something went wrong"), ("400.html", "The request could not be read")]
+)
+def test_a_failure_page_needs_neither_context_nor_database(template: str, heading: str) -> None:
     with translation.override("en"):
-        page = render_to_string("500.html")
+        page = render_to_string(template)
 
-    assert "<h1>Something went wrong</h1>" in page
+    assert f"<title>{heading} · Winkhooks</title>" in page
+    assert f"<h1>{heading}</h1>" in page
     assert 'href="/accounts/"' in page
+
+
+def test_what_is_too_large_is_said_in_the_look_and_the_language(owner: User) -> None:
+    response = client_of(owner).post("/accounts/new/", {"name": "a" * 3_000_000}, headers=FINNISH)
+
+    assert response.status_code == 400
+    assert "<h1>Pyyntöä ei voitu lukea</h1>" in response.content.decode()

@@ -1,3 +1,7 @@
+import re
+
+import pytest
+
 from accounts.models import Account, Membership, Role, User
 from accounts.templatetags.sidebar import SIDEBAR_ACCOUNTS
 from tests.conftest import client_of
@@ -51,3 +55,17 @@ def test_it_says_who_is_signed_in(owner: User) -> None:
     assert "Owner" in page
     assert "owner@example.com" in page
     assert "Sign out" in page
+
+
+def test_it_leads_to_the_help(owner: User) -> None:
+    page = sidebar(client_of(owner).get("/accounts/").content.decode())
+
+    for url in ("/help/events/", "/help/verifying/", "/help/signature-check/"):
+        assert f'href="{url}"' in page
+
+
+@pytest.mark.parametrize("url", ["/help/events/", "/help/verifying/", "/help/signature-check/"])
+def test_it_marks_the_page_of_the_help_that_is_open(owner: User, url: str) -> None:
+    page = sidebar(client_of(owner).get(url).content.decode())
+
+    assert re.findall(r'href="([^"]*)"\s+aria-current="page"', page) == [url]

@@ -27,6 +27,12 @@ class Labels:
     remove: str
     ok: str
     search_events: str
+    event_catalogue: str
+    check_signature: str
+    signing_secret: str
+    headers: str
+    body: str
+    check: str
     copy_secret: str
     enabled: str
     disabled: str
@@ -52,6 +58,12 @@ ENGLISH = Labels(
     remove="Remove",
     ok="OK",
     search_events="Search events",
+    event_catalogue="Event catalogue",
+    check_signature="Check a signature",
+    signing_secret="Signing secret",
+    headers="Headers",
+    body="Body",
+    check="Check",
     copy_secret="Copy the signing secret",
     enabled="Enabled",
     disabled="Disabled",
@@ -76,6 +88,12 @@ FINNISH = Labels(
     remove="Poista",
     ok="OK",
     search_events="Etsi tapahtumia",
+    event_catalogue="Tapahtumaluettelo",
+    check_signature="Tarkista allekirjoitus",
+    signing_secret="Allekirjoitusavain",
+    headers="Otsakkeet",
+    body="Sisältö",
+    check="Tarkista",
     copy_secret="Kopioi allekirjoitusavain",
     enabled="Käytössä",
     disabled="Poissa käytöstä",

@@ -59,6 +59,19 @@ def test_no_page_has_a_barrier(stack: Stack, open_page: OpenPage, scheme: str, l
             look.at_path(account, path)
         for path in ("/accounts/new/", "/help/verifying/", "/no-such-page/"):
             look.at_path(stack.url, path)
+        for path in ("/", "/?q=spa", "/?q=no-such-event", "/booking.created/", "/booking.sync.run/"):
+            look.at_path(f"{stack.url}/help/events", path)
+
+        look.at_path(stack.url, "/help/signature-check/")
+        page.get_by_role("button", name=labels.check, exact=True).click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        look.at("a check with errors")
+        portal.field(labels.signing_secret).fill("whsec_c2VjcmV0")
+        portal.field(labels.headers).fill(f"Wink-Signature: t=1,v1={'0' * 64}\nX-Long: {'long' * 100}")
+        portal.field(labels.body).fill("{" + "long" * 100)
+        page.get_by_role("button", name=labels.check, exact=True).click()
+        expect(page.get_by_role("article")).to_have_count(2)
+        look.at("a check that found something")
 
         page.goto(f"{account}/webhooks/new/")
         portal.save_with_errors()

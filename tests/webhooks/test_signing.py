@@ -76,3 +76,9 @@ class TestVerify:
     def test_it_refuses_a_request_without_signatures(self, verify: Callable[..., None]) -> None:
         with pytest.raises(signing.InvalidSignature, match="no timestamp"):
             verify(SECRET, {}, BODY, now=TIMESTAMP)
+
+
+@pytest.mark.parametrize("secret", ["whsec_not base64!", "whsec_a", "whsec_ä"])
+def test_a_secret_that_holds_no_key_is_told(secret: str) -> None:
+    with pytest.raises(signing.InvalidSignature, match="whsec_ and base64"):
+        signing.verify_standard(secret, signed([SECRET]), BODY, now=TIMESTAMP)

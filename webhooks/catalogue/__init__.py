@@ -1,7 +1,8 @@
 """The catalogue of event types, as files.
 
 `event_types.json` is Wink's list; `payload_schemas.json` are the JSON schemas of its payloads; `groups_fi.json` names
-the groups in Finnish; `examples.json` are objects to show. After a change, add a migration that calls `load` again.
+the groups in Finnish; `examples.json` are objects to show. After a change to these, add a migration that calls `load`
+again. `field_meanings.json` says in both languages what the fields of the schemas mean; no table holds it.
 """
 
 import json
@@ -11,12 +12,14 @@ from typing import Any
 FOLDER = Path(__file__).parent
 
 
-def _read(name: str) -> Any:
+def read_file(name: str) -> Any:
     return json.loads((FOLDER / name).read_text(encoding="utf-8"))
 
 
 def _rows() -> list[dict[str, Any]]:
-    schemas, groups_fi, examples = _read("payload_schemas.json"), _read("groups_fi.json"), _read("examples.json")
+    schemas = read_file("payload_schemas.json")
+    groups_fi = read_file("groups_fi.json")
+    examples = read_file("examples.json")
     return [
         {
             "key": entry["key"],
@@ -31,7 +34,7 @@ def _rows() -> list[dict[str, Any]]:
             "schema": schemas.get(entry["payload"]),
             "example": examples.get(entry["key"]),
         }
-        for entry in _read("event_types.json")["events"]
+        for entry in read_file("event_types.json")["events"]
     ]
 
 

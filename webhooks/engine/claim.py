@@ -5,8 +5,8 @@ however deep, hides no other one. Webhooks to which not all may be sent that is 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from webhooks.engine.postgresql import any_of, array
 from webhooks.models import Delivery, Webhook
 from webhooks.models.delivery import DeliveryQuerySet
 
@@ -86,8 +87,7 @@ FIRST_CURSOR = UUID(int=0)
 SECRETS = ["webhook__secret", "webhook__previous_secret"]
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A delivery that this worker, and no other, sends before `leased_until`."""
 
     delivery_id: UUID
@@ -156,8 +156,8 @@ def _claim_at_once(rooms: Mapping[UUID, int], limit: int, now: datetime) -> list
         db_cursor.execute(
             CLAIM_POSTGRESQL,
             {
-                "webhook_ids": list(rooms),
-                "rooms": list(rooms.values()),
+                "webhook_ids": array(rooms),
+                "rooms": array(rooms.values()),
                 "limit": limit,
                 "now": now,
                 "leased_until": lease_from(now),
@@ -225,6 +225,6 @@ def release(claims: list[Claim]) -> None:
     """Give back deliveries that were claimed and not sent, so that another worker takes them at once."""
     for leased_until in {claim.leased_until for claim in claims}:
         Delivery.objects.filter(
-            pk__in=[claim.delivery_id for claim in claims if claim.leased_until == leased_until],
+            pk__in=any_of(claim.delivery_id for claim in claims if claim.leased_until == leased_until),
             leased_until=leased_until,
         ).update(leased_until=None)

@@ -2,19 +2,29 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from webhooks.engine.claim import Claim, lease_from
+from webhooks.engine.postgresql import array
 from webhooks.models import Delivery, Event, Webhook
 from winkhooks.uuid7 import uuid7
 
-BATCH = 500
+# One transaction takes so many events, and no more once they have made so many deliveries.
+MOST_EVENTS = 500
+MOST_DELIVERIES = 5000
+LOCK_POSTGRESQL = """
+SELECT event.id, event.account_id, event.type_id, type.delivered, event.body
+FROM webhooks_event AS event JOIN webhooks_eventtype AS type ON type.key = event.type_id
+WHERE event.status = 'NEW'
+ORDER BY event.id LIMIT %s
+FOR NO KEY UPDATE OF event SKIP LOCKED
+"""
 COPY_DELIVERIES = """
 COPY webhooks_delivery (
     id, event_id, webhook_id, url, status, end_reason, priority, attempt_count, budget_start, next_attempt_at,
@@ -30,12 +40,12 @@ WHERE event.id = counted.id
 """
 
 
-@dataclass
-class Dispatched:
-    """How many events were dispatched, and the deliveries that were claimed as they were made."""
+class Dispatched(NamedTuple):
+    """How many events were dispatched, which deliveries were leased as they were made, whether events are left."""
 
-    events: int = 0
-    claims: list[Claim] = field(default_factory=list)
+    events: int
+    claims: list[Claim]
+    more_is_new: bool
 
 
 class NewEvent(NamedTuple):
@@ -53,38 +63,61 @@ class Subscriber(NamedTuple):
     is_rationed: bool
 
 
+class NewDelivery(NamedTuple):
+    id: UUID
+    event_id: UUID
+    subscriber: Subscriber
+    leased_until: datetime | None
+
+
 def take_nothing(webhook_id: UUID) -> bool:
     return False
 
 
-def dispatch(wanted: Callable[[UUID], bool] = take_nothing) -> Dispatched:
-    """Make the deliveries of the oldest new events, BATCH at most.
+def dispatch(wanted: Callable[[UUID], bool] = take_nothing, limit: int = MOST_EVENTS) -> Dispatched:
+    """Make the deliveries of the oldest new events, up to `limit` of them.
 
     Those of webhooks for which `wanted` says so are leased as they are made, which saves claiming them. Workers that
     dispatch at the same time take different events.
     """
-    if not Event.objects.filter(status=Event.Status.NEW).exists():
-        return Dispatched()
+    new = Event.objects.filter(status=Event.Status.NEW).order_by("id")
+    # Asked first without a lock, which SQLite has for the whole database only.
+    if connection.vendor != "postgresql" and not new.exists():
+        return Dispatched(0, [], more_is_new=False)
+    limit = min(limit, MOST_EVENTS)
     with transaction.atomic():
-        events = _lock_new_events()
+        events = _lock(new, limit)
+        if not events:
+            return Dispatched(0, [], more_is_new=False)
         subscribers = _Subscribers({event.account_id for event in events if event.is_delivered})
-        matches = {event.id: subscribers.of(event) for event in events}
         now = timezone.now()
-        claims = [
-            _make_claim(event, subscriber, now)
-            for event in events
-            for subscriber in matches[event.id]
-            if not subscriber.is_rationed and wanted(subscriber.webhook_id)
-        ]
-        _insert_deliveries(matches, claims, now)
-        _mark({event_id: len(found) for event_id, found in matches.items()})
-    return Dispatched(len(events), claims)
+        leased_until = lease_from(now)
+        counts: dict[UUID, int] = {}
+        deliveries: list[NewDelivery] = []
+        claims: list[Claim] = []
+        for event in events:
+            if len(deliveries) >= MOST_DELIVERIES:
+                break
+            found = subscribers.of(event)
+            counts[event.id] = len(found)
+            for subscriber in found:
+                is_taken = not subscriber.is_rationed and wanted(subscriber.webhook_id)
+                delivery = NewDelivery(uuid7(), event.id, subscriber, leased_until if is_taken else None)
+                deliveries.append(delivery)
+                if is_taken:
+                    claims.append(_claim(delivery, event, leased_until))
+        _insert(deliveries, now)
+        _mark(counts)
+    return Dispatched(len(counts), claims, more_is_new=len(events) == limit or len(counts) < len(events))
 
 
-def _lock_new_events() -> list[NewEvent]:
-    new = Event.objects.select_for_update(skip_locked=True, of=("self",), no_key=True).filter(status=Event.Status.NEW)
-    rows = new.order_by("id").values_list("id", "account_id", "type_id", "type__delivered", "body")
-    return [NewEvent(*row[:4], bytes(row[4])) for row in rows[:BATCH]]
+def _lock(new: QuerySet[Event], limit: int) -> list[NewEvent]:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(LOCK_POSTGRESQL, [limit])
+            return [NewEvent(*row) for row in cursor.fetchall()]
+    rows = new.values_list("id", "account_id", "type_id", "type__delivered", "body")
+    return [NewEvent(*row[:4], bytes(row[4])) for row in rows[:limit]]
 
 
 class _Subscribers:
@@ -115,60 +148,55 @@ class _Subscribers:
         return self._all[event.account_id] + self._by_type[event.account_id, event.type_id]
 
 
-def _make_claim(event: NewEvent, subscriber: Subscriber, now: datetime) -> Claim:
+def _claim(delivery: NewDelivery, event: NewEvent, leased_until: datetime) -> Claim:
     return Claim(
-        delivery_id=uuid7(),
-        webhook_id=subscriber.webhook_id,
-        webhook_version=subscriber.version,
+        delivery_id=delivery.id,
+        webhook_id=delivery.subscriber.webhook_id,
+        webhook_version=delivery.subscriber.version,
         event_id=event.id,
         event_type=event.type_id,
         body=event.body,
         priority=Delivery.Priority.FIRST_ATTEMPT,
         attempt_count=0,
         budget_start=0,
-        leased_until=lease_from(now),
+        leased_until=leased_until,
     )
 
 
-def _insert_deliveries(matches: Mapping[UUID, list[Subscriber]], claims: list[Claim], now: datetime) -> None:
-    claimed = {(claim.event_id, claim.webhook_id): claim for claim in claims}
-    rows = [
-        (event_id, subscriber, claimed.get((event_id, subscriber.webhook_id)))
-        for event_id, found in matches.items()
-        for subscriber in found
-    ]
+def _insert(deliveries: list[NewDelivery], now: datetime) -> None:
     if connection.vendor != "postgresql":
-        deliveries = [
+        rows = [
             Delivery(
-                id=claim.delivery_id if claim else uuid7(),
-                event_id=event_id,
-                webhook_id=subscriber.webhook_id,
-                url=subscriber.url,
+                id=delivery.id,
+                event_id=delivery.event_id,
+                webhook_id=delivery.subscriber.webhook_id,
+                url=delivery.subscriber.url,
                 next_attempt_at=now,
-                leased_until=claim.leased_until if claim else None,
+                leased_until=delivery.leased_until,
                 created_at=now,
             )
-            for event_id, subscriber, claim in rows
+            for delivery in deliveries
         ]
-        Delivery.objects.bulk_create(deliveries, batch_size=1000)
+        Delivery.objects.bulk_create(rows, batch_size=1000)
         return
+    moment = str(now)
     # COPY costs a third of an INSERT of the same rows through model instances. Django does not wrap its errors.
     with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(COPY_DELIVERIES) as copy:
-        for event_id, subscriber, claim in rows:
+        for delivery in deliveries:
             copy.write_row(
                 (
-                    claim.delivery_id if claim else uuid7(),
-                    event_id,
-                    subscriber.webhook_id,
-                    subscriber.url,
+                    str(delivery.id),
+                    str(delivery.event_id),
+                    str(delivery.subscriber.webhook_id),
+                    delivery.subscriber.url,
                     "PENDING",
                     "",
                     0,
                     0,
                     0,
-                    now,
-                    claim.leased_until if claim else None,
-                    now,
+                    moment,
+                    str(delivery.leased_until) if delivery.leased_until else None,
+                    moment,
                 )
             )
 
@@ -176,7 +204,7 @@ def _insert_deliveries(matches: Mapping[UUID, list[Subscriber]], claims: list[Cl
 def _mark(counts: Mapping[UUID, int]) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute(MARK_POSTGRESQL, {"ids": list(counts), "counts": list(counts.values())})
+            cursor.execute(MARK_POSTGRESQL, {"ids": array(counts), "counts": array(counts.values())})
         return
     event_ids_by_count: defaultdict[int, list[UUID]] = defaultdict(list)
     for event_id, count in counts.items():

@@ -3,10 +3,8 @@
 import os
 import random
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,28 +13,32 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.dispatch import receiver
-from django.utils import timezone
 
 from webhooks import wake
-from webhooks.engine.claim import FIRST_CURSOR, Claim, claim, release
-from webhooks.engine.dispatch import BATCH as DISPATCH_BATCH
-from webhooks.engine.dispatch import dispatch
+from webhooks.engine.claim import Claim, release
+from webhooks.engine.intake import Intake
 from webhooks.engine.outcome import judge
-from webhooks.engine.ration import claim_rationed
-from webhooks.engine.record import Result, record
+from webhooks.engine.postgresql import any_of
+from webhooks.engine.record import Result
+from webhooks.engine.recorder import Recorder
 from webhooks.engine.request import make_request
 from webhooks.engine.slots import process_slots
 from webhooks.engine.transport import Answer, Request, Transport
-from webhooks.engine.waiting import Waiting
+from webhooks.engine.waiting import Line, Waiting
 from webhooks.models import Attempt, Delivery, Webhook
 
 logger = structlog.get_logger(__name__)
 
-# So often the database is asked for new work while requests are in flight, and answers wait no longer to be recorded.
+# Answers wait no longer to be recorded, and so long the loop waits at most for anything to happen.
 POLL_SECONDS = 0.02
-RECORD_BATCH = 250
+RECORD_BATCH = 200
+# A process claims so many times what may be in flight, in all and of each webhook, to ask the database seldom.
+STOCK = 10
+# What is under way, in flight or answered and not recorded, would be sent again if the process died: no more than so
+# many times what may be in flight.
+UNDER_WAY = 4
 # What is claimed and waits its turn may be cancelled, its webhook changed or switched off: so often it is looked at.
 REVIEW_SECONDS = 0.5
 # A process stops taking work after this long, so that restarts and other tasks get their turn.
@@ -91,23 +93,20 @@ class Drain:
         self._should_stop = should_stop
         self._slots = process_slots()
         self._lease_needed = timedelta(seconds=settings.WEBHOOK_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS)
-        self._cap = settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK
-        self._waiting = Waiting(settings.WEBHOOK_IN_FLIGHT, self._cap)
+        self._stock = STOCK * settings.WEBHOOK_IN_FLIGHT
+        self._intake = Intake(room_per_webhook=STOCK * settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK)
+        self._most_under_way = UNDER_WAY * settings.WEBHOOK_IN_FLIGHT
+        self._waiting = Waiting(settings.WEBHOOK_IN_FLIGHT, settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK)
         self._targets: dict[UUID, Webhook] = {}
         # Until when this process has each delivery that waits, is in flight or is not recorded yet.
         self._leases: dict[UUID, datetime] = {}
-        # Whether free places stay empty because each webhook for which something waits is at its cap.
-        self._held_back = False
         self._results: list[Result] = []
         self._oldest_result_at = 0.0
+        self._recorder = Recorder()
         self._recorded = 0
-        self._cursor = FIRST_CURSOR
-        # What the last look left behind: anything due, deliveries among it, events among it, rations that come soon.
-        self._more_is_due = True
-        self._more_is_older = False
-        self._more_is_new = False
-        self._more_follows = False
-        self._looked_at = self._dispatched_at = self._rationed_at = self._reviewed_at = 0.0
+        self._looked_at = self._reviewed_at = 0.0
+        # Whether something has ended since the last look, so that a webhook may have room again for more that is due.
+        self._room_was_made = False
         self._pause = 0.0
         self._paused_until = 0.0
         self._stop_at = time.monotonic() + LONGEST_SECONDS
@@ -124,75 +123,33 @@ class Drain:
                     self._with_database(self._review)
                 self._send()
                 self._receive()
-                self._with_database(self._record_results)
+                self._record_results()
+                self._with_database(self._take_over_recorded)
                 if self._is_done():
                     break
         finally:
             # Nothing is in flight any more, unless an error has ended the loop.
             for sent in self._transport.break_off():
                 self._slots.give_back(sent.slot)
+            self._recorder.wait()
             self._with_database(self._give_back)
-        if self._more_is_due or self._more_follows:
+        if self._intake.more_is_due or self._intake.more_follows:
             wake.ring()
         return self._recorded
 
     # Taking work
 
     def _take_work(self) -> None:
+        """Claim more, once half of what was in stock is gone."""
         now = time.monotonic()
-        room = 2 * settings.WEBHOOK_IN_FLIGHT - self._waiting.sendable() - self._transport.in_flight
-        if room <= settings.WEBHOOK_IN_FLIGHT / 2 or (not self._more_is_due and now - self._looked_at < POLL_SECONDS):
+        room = self._stock - self._waiting.sendable() - self._transport.in_flight
+        more_is_due = self._intake.more_is_due or self._room_was_made
+        if room < self._stock / 2 or (not more_is_due and now - self._looked_at < POLL_SECONDS):
             return
-        taken = self._waiting.taken()
-        # Where older deliveries wait, new ones go behind them.
-        claims = self._dispatch(taken, 0 if self._more_is_older else room, now)
-        room -= len(claims)
-        if room > 0:
-            claims += self._claim(taken, room, now)
-        self._queue(claims)
-        self._more_is_due = bool(claims) or self._more_is_new
         self._looked_at = now
-
-    def _dispatch(self, taken: Counter[UUID], room: int, now: float) -> list[Claim]:
-        """Dispatch new events, and claim at once what of their deliveries fits in."""
-        if now - self._dispatched_at < POLL_SECONDS:
-            return []
-
-        def wanted(webhook_id: UUID) -> bool:
-            nonlocal room
-            if room <= 0 or taken[webhook_id] >= 2 * self._cap:
-                return False
-            room -= 1
-            taken[webhook_id] += 1
-            return True
-
-        dispatched = dispatch(wanted)
-        self._more_is_new = dispatched.events >= DISPATCH_BATCH
-        if not dispatched.events:
-            self._dispatched_at = now
-        return dispatched.claims
-
-    def _claim(self, taken: Counter[UUID], room: int, now: float) -> list[Claim]:
-        """Claim up to twice what may be in flight, so that a place which falls free finds its next delivery here."""
-        claims = self._claim_rationed(taken, room, now)
-        room -= len(claims)
-        plain = claim(taken, 2 * self._cap, room, self._cursor)
-        self._more_is_older = len(plain) >= room
-        if self._more_is_older:
-            # There may be more than one process can send.
-            wake.ring_soon()
-            self._cursor = max(claimed.webhook_id for claimed in plain)
-        else:
-            self._cursor = FIRST_CURSOR
-        return claims + plain
-
-    def _claim_rationed(self, taken: Counter[UUID], room: int, now: float) -> list[Claim]:
-        if now - self._rationed_at < POLL_SECONDS:
-            return []
-        rations = claim_rationed(taken, self._cap, room)
-        self._more_follows = rations.more_follows
-        self._rationed_at = now
-        return rations.claims
+        self._room_was_made = False
+        is_idle = not self._waiting and not self._transport.in_flight
+        self._queue(self._intake.take(self._waiting.taken(), room, is_idle))
 
     def _queue(self, claims: list[Claim]) -> None:
         """Queue what was claimed; cancel what is for a webhook that is switched off."""
@@ -221,8 +178,7 @@ class Drain:
         if not self._waiting or now - self._reviewed_at < REVIEW_SECONDS:
             return
         self._reviewed_at = now
-        ids = [claimed.delivery_id for claimed in self._waiting]
-        current = Delivery.objects.filter(pk__in=ids)
+        current = Delivery.objects.filter(pk__in=any_of(claimed.delivery_id for claimed in self._waiting))
         rows = list(current.values_list("pk", "next_attempt_at", "webhook_id", "webhook__version"))
         self._load(
             {
@@ -249,38 +205,41 @@ class Drain:
 
     def _release(self, claims: list[Claim]) -> None:
         if claims:
-            release([replace(each, leased_until=self._leases.pop(each.delivery_id)) for each in claims])
+            release([each._replace(leased_until=self._leases.pop(each.delivery_id)) for each in claims])
 
     # Sending
 
     def _send(self) -> None:
         """Fill the free places, webhook by webhook in turn, up to each one's cap."""
-        now = timezone.now()
-        progress = True
-        while progress and self._transport.free:
-            progress = False
-            for webhook_id in self._waiting.webhooks():
-                if not self._transport.free:
-                    break
-                if self._waiting.may_send(webhook_id) and self._send_next(webhook_id, now):
-                    progress = True
-        self._held_back = bool(self._waiting and self._transport.free)
+        now = datetime.now(UTC)
+        for line in self._waiting.in_turn(time.monotonic()):
+            if self._places <= 0:
+                break
+            self._send_next(line, now)
+        self._slots.give_back_kept()
 
-    def _send_next(self, webhook_id: UUID, now: datetime) -> bool:
-        """Send the next delivery of the webhook, or drop it; return False where other processes use all its slots."""
+    @property
+    def _places(self) -> int:
+        under_way = self._transport.in_flight + len(self._results) + len(self._recorder)
+        return min(self._transport.free, self._most_under_way - under_way)
+
+    def _send_next(self, line: Line, now: datetime) -> None:
+        """Send the first delivery of the line, or drop it, unless other processes use all slots of its webhook."""
+        webhook_id = line.claims[0].webhook_id
         webhook = self._targets.get(webhook_id)
         if webhook is None:
             # Nobody can read its secrets; its deliveries are tried again when their leases have run out.
-            del self._leases[self._waiting.pop(webhook_id).delivery_id]
-            return True
+            del self._leases[self._waiting.pop(line).delivery_id]
+            return
         slot = self._slots.take(webhook_id)
         if slot is None:
-            return False
-        claimed = self._waiting.pop(webhook_id)
+            line.not_before = time.monotonic() + POLL_SECONDS
+            return
+        claimed = self._waiting.pop(line)
         if self._leases[claimed.delivery_id] - now < self._lease_needed:
             self._slots.give_back(slot)
             self._release([claimed])
-            return True
+            return
         self._waiting.start(webhook_id)
         try:
             request = make_request(claimed, webhook.url, webhook.valid_secrets(now), int(now.timestamp()))
@@ -290,84 +249,84 @@ class Drain:
             self._slots.give_back(slot)
             answer = Answer(now, 0, error=Attempt.Error.REQUEST, error_text=type(error).__name__)
             self._add_result(claimed, Request(webhook.url, [], claimed.body), answer)
-            return True
+            return
         self._transport.start(request, Sent(claimed, request, slot))
-        return True
 
     # Answers
 
     def _receive(self) -> None:
-        if not self._transport.in_flight and self._must_wait():
-            time.sleep(POLL_SECONDS)
+        if not self._transport.in_flight:
+            self._wait()
         for sent, answer in self._transport.finished(POLL_SECONDS):
-            self._slots.give_back(sent.slot)
+            self._slots.keep(sent.claim.webhook_id, sent.slot)
             self._add_result(sent.claim, sent.request, answer)
+
+    def _wait(self) -> None:
+        """Wait for the recorder, or for the next ration or a slot that another process uses where that is all."""
+        if self._is_paused():
+            time.sleep(POLL_SECONDS)
+        elif not self._recorder.is_free:
+            self._recorder.wait(POLL_SECONDS)
+        elif not self._results and (self._waiting or self._intake.more_follows):
+            time.sleep(POLL_SECONDS)
 
     def _add_result(self, claimed: Claim, request: Request, answer: Answer) -> None:
         # The jitter keeps retries apart; nobody gains by guessing it.
-        outcome = judge(answer, claimed.tries, timezone.now(), random.random())  # noqa: S311
-        self._waiting.mark(claimed.webhook_id, failing=outcome.status != Delivery.Status.SUCCEEDED)
+        outcome = judge(answer, claimed.tries, datetime.now(UTC), random.random())  # noqa: S311
+        self._waiting.mark(claimed.webhook_id, failing=not outcome.succeeded)
+        if outcome.succeeded:
+            self._waiting.finish(claimed.webhook_id)
         if not self._results:
             self._oldest_result_at = time.monotonic()
         self._results.append(Result(claimed, request, answer, outcome))
 
-    def _must_wait(self) -> bool:
-        """Say whether a pause, the next ration or a slot that another process uses is all that the loop waits for."""
-        paused = time.monotonic() < self._paused_until
-        return paused or (not self._results and bool(self._waiting or self._more_follows))
-
     def _record_results(self) -> None:
-        if not self._results:
+        if not self._results or not self._recorder.is_free or self._is_paused():
             return
         waited = time.monotonic() - self._oldest_result_at
-        pressing = self._held_back or not self._transport.in_flight
-        if pressing or len(self._results) >= RECORD_BATCH or waited >= POLL_SECONDS:
-            self._record([self._with_present_lease(each) for each in self._results])
+        if len(self._results) >= RECORD_BATCH or waited >= POLL_SECONDS or not self._transport.in_flight:
+            self._recorder.start([self._with_present_lease(each) for each in self._results])
             self._results = []
-            # What has ended may have made room for more of its webhook.
-            self._more_is_due = True
 
-    def _record(self, results: list[Result]) -> None:
-        try:
-            recorded = record(results)
-        except (OperationalError, InterfaceError):
-            raise
-        except DatabaseError:
-            # Not the database is in trouble but something in a result. It must not take the others along.
-            if len(results) > 1:
-                for result in results:
-                    self._record([result])
-                return
-            logger.exception("result_not_recorded", delivery=str(results[0].claim.delivery_id))
-            self._finish(results)
+    def _take_over_recorded(self) -> None:
+        if not self._recorder.is_done:
             return
+        results, recorded = self._recorder.take_back()
+        if isinstance(recorded, BaseException):
+            self._results = results + self._results
+            raise recorded
         self._recorded += recorded.count
-        self._finish(results)
-        self._release(self._waiting.drop(lambda claimed: claimed.webhook_id in recorded.resting))
+        for result in results:
+            del self._leases[result.claim.delivery_id]
+            if not result.outcome.succeeded:
+                # Its webhook may rest from now on, so nothing took its place before.
+                self._waiting.finish(result.claim.webhook_id)
+        self._room_was_made = True
+        if recorded.resting:
+            self._release(self._waiting.drop(lambda claimed: claimed.webhook_id in recorded.resting))
         if any(result.outcome.webhook_is_gone for result in results):
             self._reviewed_at = 0.0
-
-    def _finish(self, results: list[Result]) -> None:
-        for result in results:
-            self._waiting.finish(result.claim.webhook_id)
-            del self._leases[result.claim.delivery_id]
 
     def _with_present_lease(self, result: Result) -> Result:
         leased_until = self._leases[result.claim.delivery_id]
         if result.claim.leased_until == leased_until:
             return result
-        return replace(result, claim=replace(result.claim, leased_until=leased_until))
+        return result._replace(claim=result.claim._replace(leased_until=leased_until))
 
     def _is_done(self) -> bool:
-        if self._transport.in_flight:
+        if self._transport.in_flight or not self._recorder.is_free:
             return False
         past_end = time.monotonic() >= self._stop_at
         if self._results:
             # Without a database until their leases have run out: others will send them again.
-            return past_end and all(self._leases[each.claim.delivery_id] < timezone.now() for each in self._results)
-        return past_end or not (self._waiting or self._more_is_due or self._more_follows)
+            return past_end and all(self._leases[each.claim.delivery_id] < datetime.now(UTC) for each in self._results)
+        more_is_due = self._waiting or self._intake.more_is_due or self._intake.more_follows or self._room_was_made
+        return past_end or not more_is_due
 
     # Trouble
+
+    def _is_paused(self) -> bool:
+        return time.monotonic() < self._paused_until
 
     def _with_database(self, step: Callable[[], None]) -> None:
         """Run a step; where the database fails, pause, longer each time, and go on with what is in flight.
@@ -375,7 +334,7 @@ class Drain:
         The step is done again later. Nothing is lost by that: what was claimed comes back when its lease runs out, and
         what was sent is kept until it is recorded.
         """
-        if time.monotonic() < self._paused_until:
+        if self._is_paused():
             return
         try:
             step()

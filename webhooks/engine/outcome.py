@@ -1,7 +1,7 @@
 """What an answer means, and when to try again. Pure functions; the table is that of Wink's contract."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from django.utils.http import parse_http_date_safe
 
@@ -24,13 +24,16 @@ JITTER = 0.1
 LONGEST_RETRY_AFTER = timedelta(hours=24)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The state that an attempt leads to."""
 
     status: str
     end_reason: str = ""
     next_attempt_at: datetime | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == Delivery.Status.SUCCEEDED
 
     @property
     def webhook_is_gone(self) -> bool:

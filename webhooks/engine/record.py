@@ -1,48 +1,60 @@
 """Writing down what came of a batch: attempts, the states they lead to and the webhooks' health, in one transaction."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+import structlog
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from webhooks import health
 from webhooks.engine.claim import Claim
 from webhooks.engine.outcome import Outcome
+from webhooks.engine.postgresql import array
 from webhooks.engine.transport import Answer, Request
 from webhooks.models import Attempt, Delivery, Webhook
 from webhooks.models.delivery import DeliveryQuerySet
-from winkhooks.uuid7 import uuid7
+from winkhooks.uuid7 import uuid7_text
+
+# Headers hold no circles to look for.
+to_json = json.JSONEncoder(check_circular=False).encode
+
+logger = structlog.get_logger(__name__)
 
 # A lease that is another one by now means that a worker who holds that one will write the state. A delivery without a
 # next attempt was cancelled while its request was under way, one with another budget was redelivered besides: they stay
 # so, unless the receiver took it after all.
 SAVE_POSTGRESQL = """
-UPDATE webhooks_delivery AS delivery
-SET attempt_count = delivery.attempt_count + 1,
-    leased_until = NULL,
-    priority = greatest(delivery.priority, %(retry)s),
-    url = result.url,
-    last_http_status = result.http_status,
-    status = result.status,
-    end_reason = result.end_reason,
-    next_attempt_at = result.next_attempt_at,
-    finished_at = result.finished_at
-FROM unnest(
-    %(id)s::uuid[], %(lease)s::timestamptz[], %(url)s::text[], %(http_status)s::smallint[],
-    %(status)s::text[], %(end_reason)s::text[], %(next_attempt_at)s::timestamptz[], %(finished_at)s::timestamptz[],
-    %(budget_start)s::int[]
-) AS result(id, lease, url, http_status, status, end_reason, next_attempt_at, finished_at, budget_start)
-WHERE delivery.id = result.id AND delivery.leased_until = result.lease
-    AND (
-        delivery.next_attempt_at IS NOT NULL AND delivery.budget_start = result.budget_start
-        OR result.status = 'SUCCEEDED'
-    )
-RETURNING delivery.id
+WITH result AS (
+    SELECT * FROM unnest(
+        %(id)s::uuid[], %(lease)s::timestamptz[], %(url)s::text[], %(http_status)s::smallint[],
+        %(status)s::text[], %(end_reason)s::text[], %(next_attempt_at)s::timestamptz[], %(budget_start)s::int[]
+    ) AS result(id, lease, url, http_status, status, end_reason, next_attempt_at, budget_start)
+), saved AS (
+    UPDATE webhooks_delivery AS delivery
+    SET attempt_count = delivery.attempt_count + 1,
+        leased_until = NULL,
+        priority = greatest(delivery.priority, %(retry)s),
+        url = result.url,
+        last_http_status = result.http_status,
+        status = result.status,
+        end_reason = result.end_reason,
+        next_attempt_at = result.next_attempt_at,
+        finished_at = CASE WHEN result.next_attempt_at IS NULL THEN %(now)s::timestamptz END
+    FROM result
+    WHERE delivery.id = result.id AND delivery.leased_until = result.lease
+        AND (
+            delivery.next_attempt_at IS NOT NULL AND delivery.budget_start = result.budget_start
+            OR result.status = 'SUCCEEDED'
+        )
+    RETURNING delivery.id
+)
+-- Mostly there are none, and nothing has to be read.
+SELECT id FROM result WHERE id NOT IN (SELECT id FROM saved)
 """
 
 
@@ -54,8 +66,7 @@ COPY webhooks_attempt (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """A request that came to its end."""
 
     claim: Claim
@@ -82,7 +93,7 @@ def record(results: list[Result]) -> Recorded:
         resting = health.note((result.claim.webhook_id, result.outcome.status == succeeded) for result in results)
         results = _without_retries_of_disabled(results)
         saved = _save_states(results)
-        _save_attempts([result for result in results if result.claim.delivery_id in saved])
+        _save_attempts(saved)
         # A 410 speaks of the URL that was called; a webhook that has another one by now goes on.
         gone = {(result.claim.webhook_id, result.request.url) for result in results if result.outcome.webhook_is_gone}
         for webhook_id, url in sorted(gone):
@@ -91,44 +102,64 @@ def record(results: list[Result]) -> Recorded:
     return Recorded(len(saved), resting)
 
 
+def record_what_can_be(results: list[Result]) -> Recorded:
+    """Write the batch; where the database refuses one result, write the others. Raises where no database is there."""
+    try:
+        return record(results)
+    except (OperationalError, InterfaceError):
+        raise
+    except DatabaseError:
+        # Not the database is in trouble but something in a result. It must not take the others along.
+        if len(results) == 1:
+            logger.exception("result_not_recorded", delivery=str(results[0].claim.delivery_id))
+            return Recorded(0, set())
+    singly = [record_what_can_be([result]) for result in results]
+    return Recorded(sum(each.count for each in singly), set().union(*(each.resting for each in singly)))
+
+
 def _without_retries_of_disabled(results: list[Result]) -> list[Result]:
     """Let a retry end as CANCELLED where the webhook was disabled or removed while its request was under way."""
     retrying = {result.claim.webhook_id for result in results if result.outcome.status == Delivery.Status.RETRYING}
     off = Webhook.objects.off().filter(pk__in=retrying).only("enabled", "removed_at") if retrying else []
     reasons = {webhook.pk: webhook.reason_to_cancel for webhook in off}
     return [
-        replace(result, outcome=Outcome(Delivery.Status.CANCELLED, reasons[result.claim.webhook_id]))
+        result._replace(outcome=Outcome(Delivery.Status.CANCELLED, reasons[result.claim.webhook_id]))
         if result.outcome.status == Delivery.Status.RETRYING and result.claim.webhook_id in reasons
         else result
         for result in results
     ]
 
 
-def _save_states(results: list[Result]) -> set[UUID]:
-    """Write the states that the attempts lead to; return the deliveries whose lease still held."""
+def _save_states(results: list[Result]) -> list[Result]:
+    """Write the states that the attempts lead to; return the results whose lease still held."""
     now = timezone.now()
-    saved = _save_at_once(results, now) if connection.vendor == "postgresql" else _save_one_by_one(results, now)
-    for result in results:
-        if result.claim.delivery_id not in saved and _held(result).update(**_facts(result)):
-            saved.add(result.claim.delivery_id)
-    return saved
+    unsaved = _save_at_once(results, now) if connection.vendor == "postgresql" else _save_one_by_one(results, now)
+    if not unsaved:
+        return results
+    # Of what ended otherwise meanwhile the attempt is written all the same, if its lease held.
+    return [
+        result
+        for result in results
+        if result.claim.delivery_id not in unsaved or _held(result).update(**_facts(result))
+    ]
 
 
 def _save_at_once(results: list[Result], now: datetime) -> set[UUID]:
+    """Return the deliveries that were left as they are."""
     with connection.cursor() as cursor:
         cursor.execute(
             SAVE_POSTGRESQL,
             {
                 "retry": Delivery.Priority.RETRY,
-                "id": [result.claim.delivery_id for result in results],
-                "lease": [result.claim.leased_until for result in results],
-                "url": [result.request.url for result in results],
-                "http_status": [result.answer.http_status for result in results],
-                "status": [str(result.outcome.status) for result in results],
-                "end_reason": [str(result.outcome.end_reason) for result in results],
-                "next_attempt_at": [result.outcome.next_attempt_at for result in results],
-                "budget_start": [result.claim.budget_start for result in results],
-                "finished_at": [None if result.outcome.next_attempt_at else now for result in results],
+                "now": now,
+                "id": array(result.claim.delivery_id for result in results),
+                "lease": array(result.claim.leased_until for result in results),
+                "url": array(result.request.url for result in results),
+                "http_status": array(result.answer.http_status for result in results),
+                "status": array(result.outcome.status for result in results),
+                "end_reason": array(result.outcome.end_reason for result in results),
+                "next_attempt_at": array(result.outcome.next_attempt_at for result in results),
+                "budget_start": array(result.claim.budget_start for result in results),
             },
         )
         return {row[0] for row in cursor.fetchall()}
@@ -136,21 +167,21 @@ def _save_at_once(results: list[Result], now: datetime) -> set[UUID]:
 
 def _save_one_by_one(results: list[Result], now: datetime) -> set[UUID]:
     """Do the same where the database does not unnest arrays; it has no round trips that would make it slow."""
-    saved = set()
+    unsaved = set()
     for result in results:
         outcome = result.outcome
         held = _held(result)
         if outcome.status != Delivery.Status.SUCCEEDED:
             held = held.unfinished().filter(budget_start=result.claim.budget_start)
-        if held.update(
+        if not held.update(
             **_facts(result),
             status=outcome.status,
             end_reason=outcome.end_reason,
             next_attempt_at=outcome.next_attempt_at,
             finished_at=None if outcome.next_attempt_at else now,
         ):
-            saved.add(result.claim.delivery_id)
-    return saved
+            unsaved.add(result.claim.delivery_id)
+    return unsaved
 
 
 def _held(result: Result) -> DeliveryQuerySet:
@@ -179,17 +210,17 @@ def _save_attempts(results: list[Result]) -> None:
             answer = result.answer
             copy.write_row(
                 (
-                    uuid7(),
-                    result.claim.delivery_id,
+                    uuid7_text(),
+                    str(result.claim.delivery_id),
                     result.claim.attempt_number,
-                    answer.started_at,
+                    str(answer.started_at),
                     answer.duration_ms,
                     answer.http_status,
-                    answer.error,
+                    str(answer.error),
                     answer.error_text,
                     answer.remote_address,
-                    json.dumps(result.request.headers),
-                    json.dumps(answer.headers),
+                    to_json(result.request.headers),
+                    to_json(answer.headers),
                     answer.snippet,
                 )
             )

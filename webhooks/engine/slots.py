@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from uuid import UUID
@@ -9,6 +10,8 @@ from uuid import UUID
 from django.conf import settings
 
 MOST_SLOTS = 1024
+# Locking for each request would take a tenth of the time that it takes to send it.
+MOST_TURNS = 10
 
 
 class Slots:
@@ -21,20 +24,37 @@ class Slots:
     def __init__(self, path: Path, per_webhook: int) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._per_webhook = per_webhook
-        self._held: set[int] = set()
+        # How many requests each slot has had since it was locked.
+        self._held: dict[int, int] = {}
+        self._kept: defaultdict[UUID, list[int]] = defaultdict(list)
 
     def take(self, webhook_id: UUID) -> int | None:
         """Take a slot of the webhook; return it, or None where all are taken."""
+        if kept := self._kept[webhook_id]:
+            return kept.pop()
         first = _first_slot(webhook_id)
         for slot in range(first, first + self._per_webhook):
             if slot not in self._held and self._lock(slot):
-                self._held.add(slot)
+                self._held[slot] = 0
                 return slot
         return None
 
+    def keep(self, webhook_id: UUID, slot: int) -> None:
+        """Have the slot ready for the next request to the webhook, unless it is another process's turn."""
+        self._held[slot] += 1
+        if self._held[slot] < MOST_TURNS:
+            self._kept[webhook_id].append(slot)
+        else:
+            self.give_back(slot)
+
+    def give_back_kept(self) -> None:
+        for slots in self._kept.values():
+            while slots:
+                self.give_back(slots.pop())
+
     def give_back(self, slot: int) -> None:
         fcntl.lockf(self._file, fcntl.LOCK_UN, 1, slot)
-        self._held.discard(slot)
+        del self._held[slot]
 
     def _lock(self, slot: int) -> bool:
         try:

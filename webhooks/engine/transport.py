@@ -6,15 +6,14 @@ WEBHOOK_TIMEOUT_SECONDS, name look-up, connecting, TLS, headers and body togethe
 
 import socket
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import certifi
 import pycurl
 from django.conf import settings
-from django.utils import timezone
 
 from webhooks.engine import guard
 from webhooks.models import Attempt
@@ -44,15 +43,13 @@ ERROR_BY_CURL_CODE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     url: str
     headers: list[tuple[str, str]]
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came of a request: an HTTP status where it completed, else an error."""
 
     started_at: datetime
@@ -61,12 +58,19 @@ class Answer:
     error: str = ""
     error_text: str = ""
     remote_address: str | None = None
-    headers: list[tuple[str, str]] = field(default_factory=list)
+    headers: Sequence[tuple[str, str]] = ()
     snippet: bytes = b""
 
     def header(self, name: str) -> str | None:
         """Return the value of the header `name`, given in lower case; the last one where there are several."""
         return next((value for key, value in reversed(self.headers) if key.lower() == name), None)
+
+
+# A receiver sends most of its headers again and again.
+@lru_cache(maxsize=512)
+def _parse_header(line: bytes) -> tuple[str, str] | None:
+    name, separator, value = line.decode("latin-1").partition(":")
+    return (name.strip(), value.strip()) if separator else None
 
 
 class _DuplicatedSocket(socket.socket):
@@ -106,10 +110,10 @@ class _Transfer(Generic[Tag]):
     def prepare(self, request: Request, tag: Tag) -> None:
         self.tag = tag
         self.refused = self.cut = False
-        self.headers: list[tuple[str, str]] = []
+        self.header_lines: list[bytes] = []
         self.header_bytes = 0
         self.snippet = bytearray()
-        self.started_at = timezone.now()
+        self.started_at = datetime.now(UTC)
         self.curl.setopt(pycurl.URL, request.url.encode())
         # "Expect:" alone takes that header off: waiting for a "100 Continue" would only cost a second.
         self.curl.setopt(pycurl.HTTPHEADER, [*(f"{name}: {value}" for name, value in request.headers), "Expect:"])
@@ -137,7 +141,7 @@ class _Transfer(Generic[Tag]):
             error=error,
             error_text=error_text,
             remote_address=remote_address,
-            headers=self.headers,
+            headers=[header for line in self.header_lines if (header := _parse_header(line))],
             snippet=bytes(self.snippet),
         )
 
@@ -151,13 +155,12 @@ class _Transfer(Generic[Tag]):
     def _receive_header(self, line: bytes) -> None:
         if line.startswith(b"HTTP/"):
             # A new answer begins; the one before was interim, such as "103 Early Hints".
-            self.headers.clear()
+            self.header_lines.clear()
             self.header_bytes = 0
             return
         self.header_bytes += len(line)
-        name, separator, value = line.decode("latin-1").partition(":")
-        if separator and self.header_bytes <= MAX_HEADER_BYTES:
-            self.headers.append((name.strip(), value.strip()))
+        if self.header_bytes <= MAX_HEADER_BYTES:
+            self.header_lines.append(line)
 
     def _receive_body(self, chunk: bytes) -> int | None:
         self.snippet += chunk[: MAX_SNIPPET_BYTES - len(self.snippet)]
@@ -199,7 +202,7 @@ class Transport(Generic[Tag]):
         except (pycurl.error, TypeError, ValueError) as error:
             self._idle.append(transfer)
             text = f"{type(error).__name__}: {error}"[:500]
-            self._unsendable.append((tag, Answer(timezone.now(), 0, error=Attempt.Error.REQUEST, error_text=text)))
+            self._unsendable.append((tag, Answer(datetime.now(UTC), 0, error=Attempt.Error.REQUEST, error_text=text)))
             return
         self._busy[transfer.curl] = transfer
         self._multi.add_handle(transfer.curl)

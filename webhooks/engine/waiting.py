@@ -1,92 +1,101 @@
 """What a worker has claimed and not sent yet, by webhook, and how much of each it has under way."""
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from webhooks.engine.claim import Claim
 
 
-class Waiting:
-    """Queues by webhook. At most `cap` of a webhook are under way: in flight, or answered and not recorded yet.
+@dataclass(slots=True, eq=False)
+class Line:
+    """What waits for one webhook, in the order in which it is to be sent, and how much of it is under way."""
 
-    What is under way would be sent again if the process died, so what is not recorded counts too. Webhooks that fail
-    share half of the `places` at most: should many of them hang, the healthy ones have the other half.
+    claims: deque[Claim] = field(default_factory=deque)
+    under_way: int = 0
+    failing: bool = False
+    # Passed over until then, in seconds of the monotonic clock.
+    not_before: float = 0.0
+
+
+class Waiting:
+    """Lines by webhook, which take turns. At most `cap` of a webhook are under way.
+
+    Webhooks that fail share half of the `places` at most: should many of them hang, the healthy ones have the others.
     """
 
     def __init__(self, places: int, cap: int) -> None:
         self._places_for_failing = max(1, places // 2)
         self._cap = cap
-        self._queues: dict[UUID, deque[Claim]] = {}
-        self._under_way: Counter[UUID] = Counter()
-        self._failing: set[UUID] = set()
+        self._lines: defaultdict[UUID, Line] = defaultdict(Line)
+        # Those in which something waits; the first one has the next turn.
+        self._turns: deque[Line] = deque()
 
     def __bool__(self) -> bool:
-        return bool(self._queues)
+        return bool(self._turns)
 
     def __iter__(self) -> Iterator[Claim]:
-        for queue in self._queues.values():
-            yield from queue
-
-    def webhooks(self) -> list[UUID]:
-        """Return the webhooks for which something waits."""
-        return list(self._queues)
+        for line in self._turns:
+            yield from line.claims
 
     def taken(self) -> Counter[UUID]:
         """Count by webhook what waits and what is under way."""
-        taken = Counter(self._under_way)
-        taken.update({webhook_id: len(queue) for webhook_id, queue in self._queues.items()})
-        return taken
+        return Counter({webhook_id: len(line.claims) + line.under_way for webhook_id, line in self._lines.items()})
 
     def sendable(self) -> int:
-        """Count what waits and could be sent if places were free; the rest waits for its webhook's own requests."""
+        """Count what waits for nothing but places; not what waits for requests of its own webhook to come to an end."""
         healthy = failing = 0
-        for webhook_id, queue in self._queues.items():
-            count = max(0, min(len(queue), self._cap - self._under_way[webhook_id]))
-            if webhook_id in self._failing:
-                failing += count
-            else:
-                healthy += count
+        for line in self._turns:
+            if line.failing:
+                failing += max(0, min(len(line.claims), self._cap - line.under_way))
+            elif line.under_way < self._cap:
+                healthy += len(line.claims)
         return healthy + min(failing, self._room_for_failing())
 
-    def may_send(self, webhook_id: UUID) -> bool:
-        if webhook_id not in self._queues or self._under_way[webhook_id] >= self._cap:
-            return False
-        return webhook_id not in self._failing or self._room_for_failing() > 0
+    def in_turn(self, now: float) -> Iterator[Line]:
+        """Yield lines of which the first claim may be sent now, until a whole round of them has left all as it was."""
+        passed = 0
+        while passed < len(self._turns):
+            line = self._turns[0]
+            length = len(line.claims)
+            has_place = line.under_way < self._cap and (not line.failing or self._room_for_failing() > 0)
+            if has_place and line.not_before <= now:
+                yield line
+            passed = passed + 1 if len(line.claims) == length else 0
+            if line.claims:
+                self._turns.rotate(-1)
 
     def add(self, claimed: Claim) -> None:
-        self._queues.setdefault(claimed.webhook_id, deque()).append(claimed)
+        line = self._lines[claimed.webhook_id]
+        if not line.claims:
+            self._turns.append(line)
+        line.claims.append(claimed)
 
-    def pop(self, webhook_id: UUID) -> Claim:
-        queue = self._queues[webhook_id]
-        claimed = queue.popleft()
-        if not queue:
-            del self._queues[webhook_id]
+    def pop(self, line: Line) -> Claim:
+        claimed = line.claims.popleft()
+        if not line.claims:
+            self._turns.remove(line)
         return claimed
 
     def drop(self, unwanted: Callable[[Claim], bool]) -> list[Claim]:
         """Take out and return what is `unwanted`."""
-        dropped = [claimed for claimed in self if unwanted(claimed)]
-        if dropped:
-            kept = [claimed for claimed in self if not unwanted(claimed)]
-            self._queues = {}
-            for claimed in kept:
-                self.add(claimed)
+        dropped: list[Claim] = []
+        for line in list(self._turns):
+            dropped += filter(unwanted, line.claims)
+            line.claims = deque(claimed for claimed in line.claims if not unwanted(claimed))
+            if not line.claims:
+                self._turns.remove(line)
         return dropped
 
     def start(self, webhook_id: UUID) -> None:
-        self._under_way[webhook_id] += 1
+        self._lines[webhook_id].under_way += 1
 
     def finish(self, webhook_id: UUID) -> None:
-        self._under_way[webhook_id] -= 1
-        if not self._under_way[webhook_id]:
-            del self._under_way[webhook_id]
+        self._lines[webhook_id].under_way -= 1
 
     def mark(self, webhook_id: UUID, *, failing: bool) -> None:
-        if failing:
-            self._failing.add(webhook_id)
-        else:
-            self._failing.discard(webhook_id)
+        self._lines[webhook_id].failing = failing
 
     def _room_for_failing(self) -> int:
-        return max(0, self._places_for_failing - sum(self._under_way[webhook_id] for webhook_id in self._failing))
+        return max(0, self._places_for_failing - sum(line.under_way for line in self._lines.values() if line.failing))

@@ -1,6 +1,13 @@
+from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
 from django.db import models
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+
+from webhooks.catalogue.example import example_of
 
 
 class EventType(models.Model):
@@ -35,3 +42,22 @@ class EventType(models.Model):
     @property
     def localized_group(self) -> str:
         return self.group_fi if get_language() == "fi" else self.group
+
+    def has_words(self, words: Iterable[str]) -> bool:
+        """Say whether each of `words`, in lower case, is in its names or its group, in the language of the page."""
+        text = " ".join([self.key, *self.aliases, self.localized_title, self.localized_group]).lower()
+        return all(word in text for word in words)
+
+    def example_object(self) -> dict[str, Any] | None:
+        """Return an object as an event of this type has it; None where nothing is known of it."""
+        if self.example is not None or self.schema is None:
+            return self.example
+        # Many types share a schema. What one is about stands in its key: `spa.created` has the itemType SPA.
+        made: dict[str, Any] = example_of(self.schema, self.key.upper().split("."))
+        return made
+
+
+def in_groups(event_types: Iterable[EventType]) -> list[tuple[str, list[EventType]]]:
+    """Sort event types into their groups, in the language of the page."""
+    by_group = sorted(event_types, key=attrgetter("localized_group", "key"))
+    return [(group, list(members)) for group, members in groupby(by_group, key=attrgetter("localized_group"))]

@@ -4,7 +4,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Account, User
 from tests.webhooks.conftest import announce, make_webhook
-from webhooks.engine.dispatch import BATCH, dispatch
+from webhooks.engine.dispatch import MOST_EVENTS, dispatch
 from webhooks.events import ledger
 from webhooks.models import Delivery, Event, Webhook
 
@@ -70,8 +70,8 @@ def test_a_second_time_changes_nothing(account: Account, webhook: Webhook) -> No
 
 
 def test_it_takes_a_batch_at_a_time_oldest_first(account: Account, webhook: Webhook) -> None:
-    announced = announce(account, count=BATCH + 1)
-    assert dispatch().events == BATCH
+    announced = announce(account, count=MOST_EVENTS + 1)
+    assert dispatch().events == MOST_EVENTS
     assert Event.objects.get(status="NEW") == announced[-1]
     assert dispatch().events == 1
     assert ledger().balances

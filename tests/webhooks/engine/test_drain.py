@@ -16,6 +16,7 @@ from tests.receivers import Receiver, closed_port, retry_after, status
 from tests.webhooks.conftest import announce, make_webhook
 from webhooks import signing, wake
 from webhooks.engine import drain as drain_module
+from webhooks.engine import record as record_module
 from webhooks.engine.drain import drain
 from webhooks.engine.record import Recorded, Result, record
 from webhooks.engine.transport import Transport
@@ -302,7 +303,7 @@ def test_a_database_that_fails_for_a_moment_loses_nothing_and_sends_nothing_twic
             raise failures.pop()
         return record(results)
 
-    monkeypatch.setattr(drain_module, "record", record_at_last)
+    monkeypatch.setattr(record_module, "record", record_at_last)
     monkeypatch.setattr(connection, "close", lambda: None)
     announce(account, count=5)
     assert drain() == 5
@@ -349,7 +350,7 @@ def test_a_result_that_the_database_refuses_takes_no_other_along(
             raise DataError("not this one")
         return record(results)
 
-    monkeypatch.setattr(drain_module, "record", record_all_but_one)
+    monkeypatch.setattr(record_module, "record", record_all_but_one)
     assert drain() == 9
     assert Delivery.objects.filter(status="SUCCEEDED").count() == 9
     assert len(receiver.requests) == 10

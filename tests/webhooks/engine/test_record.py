@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -144,7 +143,7 @@ def test_410_of_a_url_that_the_webhook_had_before_leaves_it_on(claims: list[Clai
 def test_what_is_redelivered_while_its_last_attempt_is_under_way_is_sent_again(claims: list[Claim]) -> None:
     delivery = Delivery.objects.filter(pk=claims[0].delivery_id)
     delivery.update(attempt_count=9)
-    last = replace(claims[0], attempt_count=9)
+    last = claims[0]._replace(attempt_count=9)
     delivery.cancel(Delivery.EndReason.BY_USER)
     assert delivery.redeliver() == 1
     assert record([result(last, EXHAUSTED, 500)]).count == 1

@@ -7,14 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from webhooks.engine.slots import Slots
+from webhooks.engine.slots import MOST_TURNS, Slots
 from winkhooks.uuid7 import uuid7
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from uuid import UUID
-from webhooks.engine.slots import Slots
+from webhooks.engine.slots import MOST_TURNS, Slots
 slots = Slots(Path(sys.argv[1]), 3)
 print([slots.take(UUID(sys.argv[2])) is not None for _ in range(4)].count(True), flush=True)
 time.sleep(60)
@@ -68,5 +68,46 @@ def test_they_hold_over_processes_and_come_back_when_one_is_killed(path: Path) -
             other.send_signal(signal.SIGKILL)
             other.wait(10)
             assert slots.take(webhook_id) is not None
+        finally:
+            other.kill()
+
+
+def test_a_slot_that_is_kept_is_there_for_the_next_request_to_its_webhook_only(path: Path) -> None:
+    slots, webhook_id = Slots(path, 1), uuid7()
+    slot = slots.take(webhook_id)
+    assert slot is not None
+    slots.keep(webhook_id, slot)
+    assert slots.take(uuid7()) != slot
+    assert slots.take(webhook_id) == slot
+    assert slots.take(webhook_id) is None
+
+
+def test_what_was_kept_can_be_given_back(path: Path) -> None:
+    slots, webhook_id = Slots(path, 2), uuid7()
+    first, second = slots.take(webhook_id), slots.take(webhook_id)
+    assert first is not None
+    assert second is not None
+    slots.keep(webhook_id, first)
+    slots.give_back_kept()
+    with holder(path, webhook_id) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "2\n"  # all but the second one
+        finally:
+            other.kill()
+
+
+def test_a_slot_is_not_kept_for_ever(path: Path) -> None:
+    slots, webhook_id = Slots(path, 1), uuid7()
+    slot = slots.take(webhook_id)
+    for _ in range(MOST_TURNS):
+        assert slot is not None
+        slots.keep(webhook_id, slot)
+        slot = slots.take(webhook_id)
+    # It was taken anew: in between another process could have had it.
+    with holder(path, webhook_id) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "2\n"
         finally:
             other.kill()

@@ -113,6 +113,20 @@ def test_it_has_the_words_of_the_flow_in_order(owner: User, create_url: str, lan
 
 
 @pytest.mark.parametrize(
+    "language, words",
+    [
+        ("en", "What the events mean (opens in a new tab)"),
+        ("fi", "Mitä tapahtumat tarkoittavat (avautuu uuteen välilehteen)"),
+    ],
+)
+def test_it_leads_to_the_event_catalogue_and_keeps_the_form(
+    owner: User, create_url: str, language: str, words: str
+) -> None:
+    page = text_of(client_of(owner).get(create_url, headers={"accept-language": language}))
+    assert f'<a href="{reverse("webhooks:event_type_list")}" target="_blank">{words}</a>' in page
+
+
+@pytest.mark.parametrize(
     "field, value, message",
     [
         ("name", "", "Give the webhook a name."),
