@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, Membership, User
 from webhooks.models import Event, Webhook
-from winkhooks.admin import ModelAdmin, change_link, list_link
+from winkhooks.admin import ModelAdmin, change_link, exact_time, list_link
 
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # has no type parameters when it runs
@@ -25,7 +25,15 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # has no
 class UserAdmin(ModelAdmin, BaseUserAdmin):  # type: ignore[type-arg]
     """Users are not deleted: unticking "active" locks them out, and what they did keeps their name."""
 
-    list_display = ("email", "name", "language", "is_active", "is_staff", "is_superuser", "last_login")
+    list_display = (
+        "email",
+        "name",
+        "language",
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        exact_time(User, "last_login"),
+    )
     list_filter = ("is_active", "is_staff", "is_superuser", "language", "groups")
     search_fields = ("email", "name")
     search_help_text = _("An e-mail address, a name or the beginning of an id.")
@@ -74,7 +82,7 @@ class UserAdmin(ModelAdmin, BaseUserAdmin):  # type: ignore[type-arg]
 class AccountAdmin(ModelAdmin):
     """Accounts are not deleted: the history of what was sent would go with them."""
 
-    list_display = ("name", "id", "created_at", "webhooks_link", "events_link")
+    list_display = ("name", "id", exact_time(Account, "created_at"), "webhooks_link", "events_link")
     list_filter = ("created_at",)
     search_fields = ("name",)
     search_help_text = _("A name or the beginning of an id.")
@@ -99,7 +107,7 @@ class AccountAdmin(ModelAdmin):
 
 @admin.register(Membership)
 class MembershipAdmin(ModelAdmin):
-    list_display = ("user", "account_link", "role", "created_at")
+    list_display = ("user", "account_link", "role", exact_time(Membership, "created_at"))
     list_filter = ("role", "created_at")
     list_select_related = ("user", "account")
     search_ids = ("id", "user__id", "account__id")

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.views import csrf
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.i18n import set_language
 
@@ -19,6 +20,7 @@ from accounts.models import Membership, Role, User
 
 # Owners first, then as `Role` has them.
 BY_ROLE = Case(*(When(role=role, then=position) for position, role in enumerate(Role)), output_field=IntegerField())
+SIGN_IN_PAGES = ("accounts:sign_in", "admin:login")
 
 
 class SignInView(LoginView):
@@ -30,6 +32,16 @@ class SignInView(LoginView):
         """Return the page that was asked for, if it is safe and not this one, which would lead to itself for ever."""
         url = super().get_redirect_url()
         return "" if url == self.request.path else url
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Lead on whoever sends a sign-in form and has signed in in another tab meanwhile; tell others what to do."""
+    if request.user.is_authenticated and request.resolver_match and request.resolver_match.view_name in SIGN_IN_PAGES:
+        messages.info(request, _("You had signed in already, as %(email)s.") % {"email": request.user.email})
+        view = SignInView()
+        view.setup(request)
+        return redirect(view.get_success_url())
+    return csrf.csrf_failure(request, reason)
 
 
 class SignOutView(LogoutView):

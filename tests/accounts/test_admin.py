@@ -94,6 +94,23 @@ class TestSite:
         assert "Winkhooks-ylläpito" in content
         assert '<html lang="fi"' in content
 
+    def test_its_language_is_changed_in_the_header(self, client: Client, superuser: User) -> None:
+        asked = "/admin/webhooks/delivery/?status__exact=DEAD"
+        assert f'<input type="hidden" name="next" value="{asked}">' in page(client, asked)
+        response = client.post(reverse("accounts:language_set"), {"language": "fi", "next": asked}, follow=True)
+        superuser.refresh_from_db()
+        assert response.redirect_chain == [(asked, 302)]
+        assert "Winkhooks-ylläpito" in response.content.decode()
+        assert superuser.language == "fi"
+
+    def test_who_has_not_signed_in_can_change_it_too(self, db: None) -> None:
+        content = page(Client(), reverse("admin:login"))
+        assert content.count('class="languages"') == 1
+
+    def test_its_pages_have_the_icon(self, client: Client) -> None:
+        for content in (page(client, reverse("admin:index")), page(Client(), reverse("admin:login"))):
+            assert '<link rel="icon" type="image/svg+xml" href="/static/favicon.svg">' in content
+
     def test_it_has_dark_mode(self, client: Client) -> None:
         assert "admin/css/dark_mode.css" in page(client, reverse("admin:index"))
 

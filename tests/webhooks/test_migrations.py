@@ -1,6 +1,10 @@
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from webhooks import catalogue
+from webhooks.models import EventType
 
 
 def options_of(table: str) -> list[str]:
@@ -20,3 +24,22 @@ def test_the_hot_tables_are_tuned_and_can_be_reset() -> None:
     finally:
         call_command("migrate", "webhooks", verbosity=0)
     assert "fillfactor=70" in options_of("webhooks_delivery")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.storage
+def test_a_fresh_database_has_the_catalogue_of_the_files() -> None:
+    EventType.objects.all().delete()
+    # Without the command `migrate`, after which the tests fill the table themselves.
+    MigrationExecutor(connection).migrate([("webhooks", "0001_create_tables")])
+    try:
+        assert not EventType.objects.exists()
+    finally:
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())
+
+    migrated = list(EventType.objects.order_by("key").values())
+    EventType.objects.all().delete()
+    catalogue.load(EventType)
+    assert migrated == list(EventType.objects.order_by("key").values())
+    assert len(migrated) == 109
