@@ -33,12 +33,12 @@ logger = structlog.get_logger(__name__)
 
 # Answers wait no longer to be recorded, and so long the loop waits at most for anything to happen.
 POLL_SECONDS = 0.02
-RECORD_BATCH = 200
+RECORD_BATCH = 150
 # A process claims so many times what may be in flight, in all and of each webhook, to ask the database seldom.
 STOCK = 10
 # What is under way, in flight or answered and not recorded, would be sent again if the process died: no more than so
 # many times what may be in flight.
-UNDER_WAY = 4
+UNDER_WAY = 3
 # What is claimed and waits its turn may be cancelled, its webhook changed or switched off: so often it is looked at.
 REVIEW_SECONDS = 0.5
 # A process stops taking work after this long, so that restarts and other tasks get their turn.
