@@ -228,7 +228,7 @@ PASSWORD_HASHERS = [
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "accounts:account_list"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"
-CSRF_FAILURE_VIEW = "accounts.views.csrf_failure"
+CSRF_FAILURE_VIEW = "accounts.views.session.csrf_failure"
 
 # E-mails
 
