@@ -13,12 +13,23 @@ else:
     AccountModelForm = forms.ModelForm
 
 
-class SignInForm(AuthenticationForm):
+class PageForm(forms.BaseForm):
+    """A form that is what its page is for: its first field has the focus, unless errors are to be read first."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.label_suffix = ""
+        if not self.is_bound:
+            first_field = next(iter(self.fields.values()))
+            first_field.widget.attrs["autofocus"] = True
+
+
+class SignInForm(PageForm, AuthenticationForm):
     """Sign in by e-mail address; every failure reads the same, so that it does not tell who has a user here."""
 
     username = forms.EmailField(
         label=_("E-mail address"),
-        widget=forms.EmailInput(attrs={"class": "form-control", "autocomplete": "username", "autofocus": True}),
+        widget=forms.EmailInput(attrs={"class": "form-control", "autocomplete": "username"}),
     )
     password = forms.CharField(
         label=_("Password"),
@@ -30,15 +41,12 @@ class SignInForm(AuthenticationForm):
         "inactive": _("The e-mail address or the password is wrong. Check both and try again."),
     }
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
 
-
-class AccountForm(AccountModelForm):
+class AccountForm(PageForm, AccountModelForm):
     class Meta:
         model = Account
         fields = ["name"]
-        widgets = {"name": forms.TextInput(attrs={"class": "form-control", "autocomplete": "off", "autofocus": True})}
+        widgets = {"name": forms.TextInput(attrs={"class": "form-control", "autocomplete": "off"})}
         labels = {"name": _("Name")}
         help_texts = {"name": _("What you and the other members see, for example the name of your hotel.")}
 

@@ -28,7 +28,7 @@ def account_list(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def account_create(request: SignedInRequest) -> HttpResponse:
-    form = AccountForm(request.POST if request.method == "POST" else None, label_suffix="")
+    form = AccountForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         account = form.save_owned_by(request.user)
         messages.success(request, _("The account “%(account)s” is ready.") % {"account": account})
