@@ -223,6 +223,9 @@ def test_somebody_new_is_invited_joins_and_is_removed(
         guest.see_heading(labels.unusable)
         check_page(at_guest)
 
+    assert stack.web
+    assert link.split("/")[-2] not in stack.web.log.read_text()
+
 
 def test_all_of_it_works_without_a_script(stack: Stack, open_page: OpenPage) -> None:
     labels = IN_FINNISH
