@@ -32,7 +32,7 @@ from webhooks.models import Attempt, Delivery, Webhook
 logger = structlog.get_logger(__name__)
 
 # Answers wait no longer to be recorded, and so long the loop waits at most for anything to happen.
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.01
 RECORD_BATCH = 150
 # A process claims so many times what may be in flight, in all and of each webhook, to ask the database seldom.
 STOCK = 10

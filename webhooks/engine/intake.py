@@ -10,7 +10,7 @@ from webhooks.engine.dispatch import MOST_EVENTS, dispatch
 from webhooks.engine.ration import claim_rationed
 
 # So often it looks for new events, and for older deliveries; for these less often while new events alone fill the room.
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.01
 OLDER_SECONDS = 0.1
 # It takes bodies of so many bytes at once, going by the size of those before: at first, some of the largest.
 MOST_BYTES = 16 * 1024 * 1024
