@@ -429,7 +429,7 @@ def time_claims(seconds: float) -> Claimed:
         return claimed
 
     end = time.monotonic() + seconds
-    with mock.patch("webhooks.engine.drain.claim", timed_claim):
+    with mock.patch("webhooks.engine.intake.claim", timed_claim):
         drain(should_stop=lambda: time.monotonic() > end)
     # Linux counts it in KB.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
