@@ -269,6 +269,7 @@ def _attempt(delivery: Delivery) -> Attempt:
         number=1,
         started_at=timezone.now(),
         duration_ms=5,
+        wait_ms=4,
         http_status=200,
         remote_address="127.0.0.1",
         request_headers=[["Content-Type", "application/json"], *[[f"Wink-Header-{n}", 40 * "0"] for n in range(9)]],

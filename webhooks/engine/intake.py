@@ -13,7 +13,7 @@ from webhooks.engine.ration import claim_rationed
 LOOK_SECONDS = 0.01
 OLDER_SECONDS = 0.1
 # So many older ones are claimed at once: nothing is sent while the database looks for them.
-MOST_CLAIMED = 500
+MOST_CLAIMED = 300
 # It takes bodies of so many bytes at once, going by the size of those before: at first, some of the largest.
 MOST_BYTES = 16 * 1024 * 1024
 FIRST_BODY_BYTES = 256 * 1024
