@@ -21,6 +21,7 @@ WEBHOOKS = 20
 DELIVERIES = 20_000
 RUNS = 3
 WARM_UP_DELIVERIES = 1000
+STEP_ROUNDS = 40
 FAN_OUT_WEBHOOKS = 1000
 FAN_OUT_ROUNDS = 5
 SQLITE_DELIVERIES = 5000
@@ -107,6 +108,24 @@ def scaling(ground: Ground) -> Figures:
         "gain": round(two["deliveries_per_s"] / one["deliveries_per_s"], 2),
         "limit_gain": round(two["limit_per_s"] / one["limit_per_s"], 2),
     }
+
+
+@scenario()
+def steps(ground: Ground) -> Figures:
+    """What each step costs a delivery in one process, in batches: the processor time of its thread, and all time."""
+    stack = ground.stack(1)
+    stack.worker.stop()
+    try:
+        done = stack.call_by_name("tests.bench.work:time_steps", ground.receiver, WEBHOOKS, STEP_ROUNDS)
+    finally:
+        ground.end_stack()
+    figures: Figures = {}
+    for name, step in done.items():
+        for kind in ("cpu", "wall"):
+            # The first ones open connections.
+            seconds = statistics.median(step[f"{kind}_s"][STEP_ROUNDS // 10 :])
+            figures[f"{name}_{kind}_us"] = round(1e6 * seconds, 1)
+    return figures
 
 
 @functools.cache

@@ -21,7 +21,12 @@ from accounts.models import Account
 from tests.receivers import Receiver
 from webhooks import events, wake
 from webhooks.engine.claim import claim
-from webhooks.engine.drain import drain
+from webhooks.engine.dispatch import dispatch
+from webhooks.engine.drain import RECORD_BATCH, drain
+from webhooks.engine.outcome import judge
+from webhooks.engine.record import Result, record
+from webhooks.engine.request import make_request
+from webhooks.engine.transport import Answer, Request, Transport
 from webhooks.models import Attempt, Delivery, Event, Webhook
 from webhooks.signals import event_occurred
 from winkhooks.uuid7 import uuid7
@@ -52,6 +57,11 @@ class Announced(TypedDict):
     send_s: list[float]
     insert_with_commit_s: list[float]
     send_with_commit_s: list[float]
+
+
+class Step(TypedDict):
+    cpu_s: list[float]
+    wall_s: list[float]
 
 
 class Claimed(TypedDict):
@@ -414,6 +424,61 @@ def _announce(account: Account) -> Event:
     with transaction.atomic():
         ((_, event),) = event_occurred.send(sender=None, type=EVENT_TYPE, account=account, object=OBJECT)
     return cast(Event, event)
+
+
+# Where the time goes
+
+
+def time_steps(url: str, webhooks: int, rounds: int) -> dict[str, Step]:
+    """Do what a worker does with a batch, one step after the other; return the seconds of each a delivery."""
+    empty()
+    account_ids = _make_accounts([f"{url}webhook/{number}" for number in range(webhooks)])
+    secrets = {webhook.pk: webhook.valid_secrets(timezone.now()) for webhook in Webhook.objects.all()}
+    steps: dict[str, Step] = {name: Step(cpu_s=[], wall_s=[]) for name in ("dispatch", "sign", "send", "record")}
+
+    @contextlib.contextmanager
+    def timed(name: str) -> Iterator[None]:
+        wall, cpu = time.perf_counter(), time.thread_time()
+        yield
+        steps[name]["cpu_s"].append((time.thread_time() - cpu) / RECORD_BATCH)
+        steps[name]["wall_s"].append((time.perf_counter() - wall) / RECORD_BATCH)
+
+    transport: Transport[int] = Transport(settings.WEBHOOK_IN_FLIGHT)
+    for _ in range(rounds):
+        with transaction.atomic():
+            _insert_events(account_ids, RECORD_BATCH)
+            _analyze("webhooks_event")
+        with timed("dispatch"):
+            claims = dispatch(lambda webhook_id: True, RECORD_BATCH).claims
+        with timed("sign"):
+            moment = int(time.time())
+            requests = [
+                make_request(claimed, f"{url}{number}", secrets[claimed.webhook_id], moment)
+                for number, claimed in enumerate(claims)
+            ]
+        with timed("send"):
+            answers = _send(transport, requests)
+        with timed("record"):
+            record(
+                [
+                    Result(claimed, request, answers[number], judge(answers[number], 1, timezone.now(), 0.5))
+                    for number, (claimed, request) in enumerate(zip(claims, requests, strict=True))
+                ]
+            )
+    empty()
+    return steps
+
+
+def _send(transport: Transport[int], requests: Sequence[Request]) -> dict[int, Answer]:
+    """Send all requests, and return their answers by number."""
+    waiting = list(enumerate(requests))
+    answers: dict[int, Answer] = {}
+    while len(answers) < len(requests):
+        while waiting and transport.free:
+            number, request = waiting.pop()
+            transport.start(request, number)
+        answers |= dict(transport.finished(WATCH_SECONDS))
+    return answers
 
 
 # Depth
