@@ -33,6 +33,8 @@ COMPARED_WEBHOOKS = (1, 100, 1000)
 HANGING_WEBHOOKS = 2
 HANGING_BACKLOG = 50_000
 ISOLATION_DELIVERIES = 6000
+REPLAYED = 5000
+REPLAY_SECONDS = 20
 DUE = 1_000_000
 DUE_EVENTS = DUE // WEBHOOKS
 DUE_SECONDS = 40
@@ -250,6 +252,32 @@ def hanging_receiver() -> Iterator[str]:
     """Yield the address of one who takes connections and never reads; when it ends, they all break."""
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+
+# The past behind the present
+
+
+@scenario(Bar("p99_ms", most=100), by_name_only=True)
+def replay(ground: Ground) -> Figures:
+    """100 events a second for a webhook, to which 5,000 events of the past are replayed meanwhile.
+
+    From the announcement of the live ones to their arrival, with and without the replay.
+    """
+    stack = ground.stack()
+
+    def run(missed: int) -> tuple[list[float], float]:
+        done = stack.call_by_name("tests.bench.work:announce_beside_replay", STEADY_PER_SECOND, REPLAY_SECONDS, missed)
+        return done["live_s"], done["replay_s"]
+
+    alone, _ = run(0)
+    beside, replay_s = run(REPLAYED)
+    without = summary(alone)
+    return {
+        **summary(beside),
+        "without_replay_median_ms": without["median_ms"],
+        "without_replay_p99_ms": without["p99_ms"],
+        "replays_per_s": round(REPLAYED / replay_s),
+    }
 
 
 # What a delivery costs the database
