@@ -90,6 +90,7 @@ class EventAdmin(LogAdmin):
         "recipient_role",
         "occurred_at",
         "created_at",
+        "dispatched_at",
         "idempotency_key",
         "status",
         "deliveries_link",

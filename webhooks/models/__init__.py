@@ -2,5 +2,6 @@ from webhooks.models.delivery import Attempt, Delivery
 from webhooks.models.event import Event
 from webhooks.models.event_type import EventType
 from webhooks.models.webhook import StaleVersion, Webhook
+from webhooks.models.webhook_state import WebhookState
 
-__all__ = ["Attempt", "Delivery", "Event", "EventType", "StaleVersion", "Webhook"]
+__all__ = ["Attempt", "Delivery", "Event", "EventType", "StaleVersion", "Webhook", "WebhookState"]

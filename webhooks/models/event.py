@@ -35,6 +35,9 @@ class Event(models.Model):
     delivery_count = models.PositiveIntegerField(
         _("deliveries"), default=0, help_text=_("For how many webhooks a delivery was made.")
     )
+    dispatched_at = models.DateTimeField(
+        _("dispatched"), null=True, help_text=_("It went to the webhooks that asked for it as of this moment.")
+    )
     created_at = models.DateTimeField(_("announced"), default=timezone.now, editable=False)
 
     class Meta:
