@@ -9,9 +9,11 @@ from unittest import mock
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Count
+from django.utils import timezone
 
 from accounts.models import Account, Membership, Role, User
 from webhooks import events
+from webhooks.engine.dispatch import dispatch
 from webhooks.models import Attempt, Delivery, Event, EventType, StaleVersion, Webhook
 from webhooks.signals import event_occurred
 
@@ -59,6 +61,60 @@ def make_owner(email: str, password: str, account_names: list[str]) -> list[str]
     for account in accounts:
         Membership.objects.create(account=account, user=owner, role=Role.OWNER)
     return [str(account.pk) for account in accounts]
+
+
+class History(TypedDict):
+    event_id: str
+    other_id: str
+
+
+def make_history(account_id: str, webhook_count: int, event_count: int) -> History:
+    """Make webhooks and events of an account, all of it past; return an event, and one that nobody was to get.
+
+    Of the webhooks, “Night statistics” was disabled as the event was dispatched, and is enabled by now; “Archive” got
+    the event; the others had not chosen it.
+    """
+    account = Account.objects.get(pk=account_id)
+    owner = account.memberships.get(role=Role.OWNER).user
+
+    def register(name: str, *event_types: str) -> Webhook:
+        chosen = EventType.objects.filter(key__in=event_types)
+        url = "https://my.system.example/"
+        return Webhook.objects.register(account=account, name=name, url=url, enabled=True, event_types=chosen, by=owner)
+
+    # In one transaction, so that no worker finds anything to do.
+    with transaction.atomic():
+        for number in range(webhook_count - 2):
+            register(f"Channel manager {number}", "booking.cancelled", "property.created")
+        register("Archive")
+        night = register("Night statistics", "booking.created")
+        night.disable(Webhook.DisabledReason.BY_USER, owner)
+        event = _send(account, 0)
+        other = events.emit(type="booking.sync.run", account=account, object={})
+        dispatch()
+        event.deliveries.update(
+            status=Delivery.Status.SUCCEEDED,
+            attempt_count=1,
+            last_http_status=204,
+            next_attempt_at=None,
+            finished_at=timezone.now(),
+        )
+        night.enable(owner)
+        Event.objects.bulk_create(
+            [
+                Event(
+                    account=account,
+                    type_id="booking.cancelled",
+                    occurred_at=timezone.now(),
+                    recipient_role="SELF",
+                    body=event.body,
+                    status=Event.Status.NO_SUBSCRIBERS,
+                )
+                for _ in range(event_count - 2)
+            ],
+            batch_size=1000,
+        )
+    return History(event_id=str(event.pk), other_id=str(other.pk))
 
 
 def announce(account_id: str, count: int = 1) -> Announced:

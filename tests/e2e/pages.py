@@ -36,6 +36,7 @@ class Labels:
     copy_secret: str
     enabled: str
     disabled: str
+    event_id_or_key: str
 
 
 ENGLISH = Labels(
@@ -67,6 +68,7 @@ ENGLISH = Labels(
     copy_secret="Copy the signing secret",
     enabled="Enabled",
     disabled="Disabled",
+    event_id_or_key="Event id or idempotency key",
 )
 FINNISH = Labels(
     language="fi",
@@ -97,6 +99,7 @@ FINNISH = Labels(
     copy_secret="Kopioi allekirjoitusavain",
     enabled="Käytössä",
     disabled="Poissa käytöstä",
+    event_id_or_key="Tapahtuman tunnus tai idempotenssiavain",
 )
 BOTH = [ENGLISH, FINNISH]
 
