@@ -63,6 +63,10 @@ def make_owner(email: str, password: str, account_names: list[str]) -> list[str]
     return [str(account.pk) for account in accounts]
 
 
+def make_superuser(email: str, password: str) -> None:
+    User.objects.create_superuser(email, password, name="Sam Staff")
+
+
 class History(TypedDict):
     event_id: str
     other_id: str
@@ -295,6 +299,14 @@ def wait_for_rest(webhook_ids: list[str], seconds: float) -> list[float]:
     failed = Attempt.objects.filter(delivery__in=deliveries.filter(status=Delivery.Status.RETRYING))
     times = failed.values_list("started_at", "delivery__next_attempt_at")
     return [(due - started_at).total_seconds() for started_at, due in times if due]
+
+
+def wait_until_attempted(webhook_id: str, seconds: float) -> None:
+    """Wait until something has been sent to the webhook."""
+    until = time.monotonic() + seconds
+    while not Attempt.objects.filter(delivery__webhook_id=webhook_id).exists():
+        assert time.monotonic() < until, "Nothing has been sent."
+        time.sleep(0.1)
 
 
 def remove_webhooks(webhook_ids: list[str]) -> None:

@@ -1,10 +1,12 @@
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
 from accounts.models import Account, User
 from tests.webhooks.conftest import make_webhook
-from webhooks.models import Webhook
+from webhooks import catalogue
+from webhooks.models import EventType, Webhook
 
 
 def options_of(table: str) -> list[str]:
@@ -47,3 +49,22 @@ def test_webhooks_that_are_there_get_the_state_that_they_have_had_since_their_la
     assert (two.since, two.enabled, two.disabled_reason) == (disabled.updated_at, False, "BY_USER")
     assert (two.disabled_at, two.disabled_by) == (disabled.disabled_at, owner)
     assert (three.since, three.removed, three.by) == (removed.removed_at, True, owner)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.storage
+def test_a_fresh_database_has_the_catalogue_of_the_files() -> None:
+    EventType.objects.all().delete()
+    # Without the command `migrate`, after which the tests fill the table themselves.
+    MigrationExecutor(connection).migrate([("webhooks", "0001_create_tables")])
+    try:
+        assert not EventType.objects.exists()
+    finally:
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())
+
+    migrated = list(EventType.objects.order_by("key").values())
+    EventType.objects.all().delete()
+    catalogue.load(EventType)
+    assert migrated == list(EventType.objects.order_by("key").values())
+    assert len(migrated) == 109

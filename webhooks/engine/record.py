@@ -29,26 +29,32 @@ logger = structlog.get_logger(__name__)
 # next attempt was cancelled while its request was under way, one with another budget was redelivered besides: they stay
 # so, unless the receiver took it after all.
 SAVE_POSTGRESQL = """
-UPDATE webhooks_delivery AS delivery
-SET attempt_count = delivery.attempt_count + 1,
-    leased_until = NULL,
-    priority = greatest(delivery.priority, %(retry)s),
-    url = result.url,
-    last_http_status = result.http_status,
-    status = result.status,
-    end_reason = result.end_reason,
-    next_attempt_at = result.next_attempt_at,
-    finished_at = CASE WHEN result.next_attempt_at IS NULL THEN %(now)s::timestamptz END
-FROM unnest(
-    %(id)s::uuid[], %(lease)s::timestamptz[], %(url)s::text[], %(http_status)s::smallint[],
-    %(status)s::text[], %(end_reason)s::text[], %(next_attempt_at)s::timestamptz[], %(budget_start)s::int[]
-) AS result(id, lease, url, http_status, status, end_reason, next_attempt_at, budget_start)
-WHERE delivery.id = result.id AND delivery.leased_until = result.lease
-    AND (
-        delivery.next_attempt_at IS NOT NULL AND delivery.budget_start = result.budget_start
-        OR result.status = 'SUCCEEDED'
-    )
-RETURNING delivery.id
+WITH result AS (
+    SELECT * FROM unnest(
+        %(id)s::uuid[], %(lease)s::timestamptz[], %(url)s::text[], %(http_status)s::smallint[],
+        %(status)s::text[], %(end_reason)s::text[], %(next_attempt_at)s::timestamptz[], %(budget_start)s::int[]
+    ) AS result(id, lease, url, http_status, status, end_reason, next_attempt_at, budget_start)
+), saved AS (
+    UPDATE webhooks_delivery AS delivery
+    SET attempt_count = delivery.attempt_count + 1,
+        leased_until = NULL,
+        priority = greatest(delivery.priority, %(retry)s),
+        url = result.url,
+        last_http_status = result.http_status,
+        status = result.status,
+        end_reason = result.end_reason,
+        next_attempt_at = result.next_attempt_at,
+        finished_at = CASE WHEN result.next_attempt_at IS NULL THEN %(now)s::timestamptz END
+    FROM result
+    WHERE delivery.id = result.id AND delivery.leased_until = result.lease
+        AND (
+            delivery.next_attempt_at IS NOT NULL AND delivery.budget_start = result.budget_start
+            OR result.status = 'SUCCEEDED'
+        )
+    RETURNING delivery.id
+)
+-- Mostly there are none, and nothing has to be read.
+SELECT id FROM result WHERE id NOT IN (SELECT id FROM saved)
 """
 
 
@@ -87,7 +93,7 @@ def record(results: list[Result]) -> Recorded:
         resting = health.note((result.claim.webhook_id, result.outcome.status == succeeded) for result in results)
         results = _without_retries_of_disabled(results)
         saved = _save_states(results)
-        _save_attempts([result for result in results if result.claim.delivery_id in saved])
+        _save_attempts(saved)
         # A 410 speaks of the URL that was called; a webhook that has another one by now goes on.
         gone = {(result.claim.webhook_id, result.request.url) for result in results if result.outcome.webhook_is_gone}
         for webhook_id, url in sorted(gone):
@@ -124,17 +130,22 @@ def _without_retries_of_disabled(results: list[Result]) -> list[Result]:
     ]
 
 
-def _save_states(results: list[Result]) -> set[UUID]:
-    """Write the states that the attempts lead to; return the deliveries whose lease still held."""
+def _save_states(results: list[Result]) -> list[Result]:
+    """Write the states that the attempts lead to; return the results whose lease still held."""
     now = timezone.now()
-    saved = _save_at_once(results, now) if connection.vendor == "postgresql" else _save_one_by_one(results, now)
-    for result in results:
-        if result.claim.delivery_id not in saved and _held(result).update(**_facts(result)):
-            saved.add(result.claim.delivery_id)
-    return saved
+    unsaved = _save_at_once(results, now) if connection.vendor == "postgresql" else _save_one_by_one(results, now)
+    if not unsaved:
+        return results
+    # Of what ended otherwise meanwhile the attempt is written all the same, if its lease held.
+    return [
+        result
+        for result in results
+        if result.claim.delivery_id not in unsaved or _held(result).update(**_facts(result))
+    ]
 
 
 def _save_at_once(results: list[Result], now: datetime) -> set[UUID]:
+    """Return the deliveries that were left as they are."""
     with connection.cursor() as cursor:
         cursor.execute(
             SAVE_POSTGRESQL,
@@ -156,21 +167,21 @@ def _save_at_once(results: list[Result], now: datetime) -> set[UUID]:
 
 def _save_one_by_one(results: list[Result], now: datetime) -> set[UUID]:
     """Do the same where the database does not unnest arrays; it has no round trips that would make it slow."""
-    saved = set()
+    unsaved = set()
     for result in results:
         outcome = result.outcome
         held = _held(result)
         if outcome.status != Delivery.Status.SUCCEEDED:
             held = held.unfinished().filter(budget_start=result.claim.budget_start)
-        if held.update(
+        if not held.update(
             **_facts(result),
             status=outcome.status,
             end_reason=outcome.end_reason,
             next_attempt_at=outcome.next_attempt_at,
             finished_at=None if outcome.next_attempt_at else now,
         ):
-            saved.add(result.claim.delivery_id)
-    return saved
+            unsaved.add(result.claim.delivery_id)
+    return unsaved
 
 
 def _held(result: Result) -> DeliveryQuerySet:
