@@ -9,6 +9,7 @@ from unittest import mock
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Count
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Account, Membership, Role, User
@@ -18,6 +19,10 @@ from webhooks.models import Attempt, Delivery, Event, EventType, StaleVersion, W
 from webhooks.signals import event_occurred
 
 EVENTS_A_TRANSACTION = 20
+
+
+# Waiting for what is on its way looks so often.
+LOOK_SECONDS = 0.05
 
 
 class Announced(TypedDict):
@@ -39,9 +44,13 @@ class Listeners(TypedDict):
 
 def make_listener(url: str) -> Listener:
     """Make an account with a webhook that gets every event."""
-    account = Account.objects.create(name="Cool Account")
-    webhook = Webhook.objects.create(account=account, name="Wink Stalker", url=url)
-    return Listener(account_id=str(account.pk), webhook_id=str(webhook.pk), secret=webhook.secret)
+    return add_listener(str(Account.objects.create(name="Cool Account").pk), url)
+
+
+def add_listener(account_id: str, url: str) -> Listener:
+    """Give an account a webhook that gets every event."""
+    webhook = Webhook.objects.create(account_id=account_id, name="Wink Stalker", url=url)
+    return Listener(account_id=account_id, webhook_id=str(webhook.pk), secret=webhook.secret)
 
 
 def make_listeners(url: str, count: int) -> Listeners:
@@ -229,6 +238,16 @@ def settle(webhook_ids: list[str], seconds: float) -> Standing:
     """Wait until nothing is left to deliver, or time is up; return how the webhooks stand."""
     wait_until_finished(seconds)
     return standing_of(webhook_ids)
+
+
+def path_of_delivery(webhook_id: str, attempts: int, seconds: float) -> str:
+    """Wait until so many attempts of the webhook's one delivery are recorded; return the path of its page."""
+    until = time.monotonic() + seconds
+    deliveries = Delivery.objects.filter(webhook_id=webhook_id, attempt_count=attempts, leased_until=None)
+    while (delivery := deliveries.select_related("webhook").first()) is None:
+        assert time.monotonic() < until, f"There are no {attempts} attempts."
+        time.sleep(LOOK_SECONDS)
+    return reverse("webhooks:delivery_detail", args=[delivery.webhook.account_id, delivery.webhook_id, delivery.pk])
 
 
 class Deeds(TypedDict):

@@ -1,17 +1,25 @@
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 
-from webhooks.views import webhook
+from webhooks.views import delivery, webhook
 from webhooks.views.event import event_detail, event_list
 from webhooks.views.event_type import event_type_detail, event_type_list
 from webhooks.views.signature_check import signature_check
 from webhooks.views.verify_guide import verify_guide
 
 app_name = "webhooks"
-webhook_urls = [
+delivery_urls = [
+    path("", delivery.delivery_detail, name="delivery_detail"),
+    path("retry/", delivery.delivery_retry, name="delivery_retry"),
+    path("cancel/", delivery.delivery_cancel, name="delivery_cancel"),
+    path("redeliver/", delivery.delivery_redeliver, name="delivery_redeliver"),
+    path("curl/", delivery.delivery_curl, name="delivery_curl"),
+]
+webhook_urls: list[URLPattern | URLResolver] = [
     path("", webhook.webhook_list, name="webhook_list"),
     path("new/", webhook.webhook_create, name="webhook_create"),
     path("<uuid:webhook_id>/update/", webhook.webhook_update, name="webhook_update"),
     path("<uuid:webhook_id>/remove/", webhook.webhook_remove, name="webhook_remove"),
+    path("<uuid:webhook_id>/deliveries/<uuid:delivery_id>/", include(delivery_urls)),
 ]
 urlpatterns = [
     path("accounts/<uuid:account_id>/webhooks/", include(webhook_urls)),

@@ -269,6 +269,7 @@ def _attempt(delivery: Delivery) -> Attempt:
         number=1,
         started_at=timezone.now(),
         duration_ms=5,
+        wait_ms=4,
         http_status=200,
         remote_address="127.0.0.1",
         request_headers=[["Content-Type", "application/json"], *[[f"Wink-Header-{n}", 40 * "0"] for n in range(9)]],
@@ -429,7 +430,7 @@ def time_claims(seconds: float) -> Claimed:
         return claimed
 
     end = time.monotonic() + seconds
-    with mock.patch("webhooks.engine.drain.claim", timed_claim):
+    with mock.patch("webhooks.engine.intake.claim", timed_claim):
         drain(should_stop=lambda: time.monotonic() > end)
     # Linux counts it in KB.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -34,7 +34,7 @@ def fill(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('webhooks', '0004_add_notified_state'),
+        ('webhooks', '0005_add_attempt_timings'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -159,6 +159,13 @@ class Attempt(models.Model):
     number = models.PositiveIntegerField(_("number"))
     started_at = models.DateTimeField(_("started"))
     duration_ms = models.PositiveIntegerField(_("duration in ms"))
+    # Where the duration went, one phase after the other. A phase that did not come about is null: over a kept
+    # connection all but the last, in attempts of older versions all. What is left went into the rest of the answer.
+    # They have no checks: adding one reads the whole table, while nothing else may use it.
+    lookup_ms = models.IntegerField(_("name look-up in ms"), null=True)
+    connect_ms = models.IntegerField(_("connecting in ms"), null=True)
+    tls_ms = models.IntegerField(_("TLS in ms"), null=True)
+    wait_ms = models.IntegerField(_("waiting for the answer in ms"), null=True)
     http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True)
     error = models.CharField(_("error"), max_length=15, choices=Error.choices, blank=True)
     error_text = models.CharField(_("error text"), max_length=500, blank=True)
