@@ -4,6 +4,7 @@ import dataclasses
 import random
 import time
 import uuid
+from datetime import timedelta
 from typing import Any, TypedDict, cast
 from unittest import mock
 
@@ -13,9 +14,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Account, Membership, Role, User
-from webhooks import events
+from webhooks import events, recovery
 from webhooks.engine.dispatch import dispatch
-from webhooks.models import Attempt, Delivery, Event, EventType, StaleVersion, Webhook
+from webhooks.models import Attempt, Delivery, Event, EventType, Recovery, StaleVersion, Webhook
 from webhooks.signals import event_occurred
 
 EVENTS_A_TRANSACTION = 20
@@ -248,6 +249,63 @@ def path_of_delivery(webhook_id: str, attempts: int, seconds: float) -> str:
         assert time.monotonic() < until, f"There are no {attempts} attempts."
         time.sleep(LOOK_SECONDS)
     return reverse("webhooks:delivery_detail", args=[delivery.webhook.account_id, delivery.webhook_id, delivery.pk])
+
+
+class Missed(TypedDict):
+    """Events that happened before there was a webhook for them."""
+
+    account_id: str
+    webhook_id: str
+    event_ids: list[str]
+
+
+def make_missed(url: str, count: int) -> Missed:
+    """Announce events, and make a webhook that gets every event once they are dispatched to nobody."""
+    account = Account.objects.create(name="Cool Account")
+    event_ids = announce(str(account.pk), count)["event_ids"]
+    deadline = time.monotonic() + 60
+    while account.events.filter(status=Event.Status.NEW).exists():
+        assert time.monotonic() < deadline, "Not everything was dispatched in time."
+        time.sleep(0.1)
+    webhook = Webhook.objects.create(account=account, name="Wink Stalker", url=url)
+    return Missed(account_id=str(account.pk), webhook_id=str(webhook.pk), event_ids=event_ids)
+
+
+def start_recovery(webhook_id: str) -> str:
+    """Have all that the webhook missed sent to it; return the id of the recovery."""
+    webhook = Webhook.objects.get(pk=webhook_id)
+    person = User.objects.create_user(f"{uuid.uuid4().hex}@example.com", "a-password-for-tests", name="Olivia Owner")
+    now = timezone.now()
+    return str(recovery.start(webhook, Recovery.Kind.MISSED, now - timedelta(days=1), now, person).pk)
+
+
+def cancel_recovery(recovery_id: str) -> float:
+    """Cancel it as its page does; return the moment of `time.monotonic` at which somebody pressed the button."""
+    running = Recovery.objects.get(pk=recovery_id)
+    assert running.requested_by is not None
+    pressed_at = time.monotonic()
+    recovery.cancel(running, running.requested_by)
+    return pressed_at
+
+
+class Recovered(TypedDict):
+    status: str
+    total: int
+    arrived: int
+    failed: int
+    cancelled: int
+    waiting: int
+    left: int
+    gone: int
+
+
+def wait_for_recovery(recovery_id: str, seconds: float) -> Recovered:
+    """Wait until it has finished; return what became of it."""
+    deadline = time.monotonic() + seconds
+    while (found := Recovery.objects.get(pk=recovery_id)).finished_at is None:
+        assert time.monotonic() < deadline, f"The recovery has not finished: {found.standing()}"
+        time.sleep(0.1)
+    return cast(Recovered, {"status": found.status, "total": found.total, **found.standing()._asdict()})
 
 
 class Deeds(TypedDict):

@@ -126,5 +126,6 @@ def _has_many_dead(webhook: Webhook) -> bool:
     # That whose failure was the first was made a little before.
     first = first_uuid7_at(webhook.failing_since - timedelta(seconds=settings.WEBHOOK_LEASE_SECONDS))
     oldest = webhook.deliveries.filter(pk__gte=first).order_by("pk")[:LOOKED_AT_MOST]
-    dead = Count("pk", filter=Q(status=Delivery.Status.DEAD, finished_at__gte=webhook.failing_since))
+    died = Q(status=Delivery.Status.DEAD, finished_at__gte=webhook.failing_since)
+    dead = Count("pk", filter=died & ~Q(priority=Delivery.Priority.REPLAY))
     return bool(oldest.aggregate(dead=dead)["dead"] >= DEAD_LEAST)

@@ -1,6 +1,6 @@
 """How long things are kept."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import accumulate
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
-from webhooks.models import Attempt, Delivery, Event
+from webhooks.models import Attempt, Delivery, Event, Recovery
 from winkhooks.uuid7 import first_uuid7_at
 
 # So many deliveries go in one transaction, that it holds its locks for some ten milliseconds.
@@ -17,11 +17,15 @@ BATCH = 500
 
 
 def purge() -> int:
-    """Remove events older than WEBHOOK_KEEP_DAYS with their deliveries and attempts; return how many events.
+    """Remove events older than WEBHOOK_KEEP_DAYS with their deliveries and attempts, and recoveries that ended before.
+
+    Return how many events.
 
     An event with an unfinished delivery, such as one that was redelivered on its last day, stays until that has ended.
     """
-    old = _old_events()
+    kept_since = timezone.now() - timedelta(days=settings.WEBHOOK_KEEP_DAYS)
+    Recovery.objects.filter(finished_at__lt=kept_since).delete()
+    old = _old_events(kept_since)
     removed = 0
     while events := list(old.values_list("pk", "delivery_count")[:BATCH]):
         totals = accumulate(delivery_count for _, delivery_count in events)
@@ -34,8 +38,8 @@ def purge() -> int:
     return removed
 
 
-def _old_events() -> QuerySet[Event]:
-    oldest_kept = first_uuid7_at(timezone.now() - timedelta(days=settings.WEBHOOK_KEEP_DAYS))
+def _old_events(kept_since: datetime) -> QuerySet[Event]:
+    oldest_kept = first_uuid7_at(kept_since)
     unfinished = Delivery.objects.unfinished().filter(event=OuterRef("pk"))
     return Event.objects.filter(~Exists(unfinished), pk__lt=oldest_kept).exclude(status=Event.Status.NEW).order_by("pk")
 

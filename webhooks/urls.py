@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, include, path
 
-from webhooks.views import delivery, webhook
+from webhooks.views import delivery, recovery, webhook
 from webhooks.views.event import event_detail, event_list
 from webhooks.views.event_type import event_type_detail, event_type_list
 from webhooks.views.signature_check import signature_check
@@ -20,6 +20,9 @@ webhook_urls: list[URLPattern | URLResolver] = [
     path("<uuid:webhook_id>/update/", webhook.webhook_update, name="webhook_update"),
     path("<uuid:webhook_id>/remove/", webhook.webhook_remove, name="webhook_remove"),
     path("<uuid:webhook_id>/deliveries/<uuid:delivery_id>/", include(delivery_urls)),
+    path("<uuid:webhook_id>/recovery/", recovery.recovery_create, name="recovery_create"),
+    path("<uuid:webhook_id>/recovery/<uuid:recovery_id>/", recovery.recovery_detail, name="recovery_detail"),
+    path("<uuid:webhook_id>/recovery/<uuid:recovery_id>/cancel/", recovery.recovery_cancel, name="recovery_cancel"),
 ]
 urlpatterns = [
     path("accounts/<uuid:account_id>/webhooks/", include(webhook_urls)),

@@ -38,7 +38,7 @@ def test_webhooks_that_are_there_get_the_state_that_they_have_had_since_their_la
     removed = make_webhook(account, "https://c.example/")
     removed.remove(owner)
     try:
-        call_command("migrate", "webhooks", "0005", verbosity=0)
+        call_command("migrate", "webhooks", "0007", verbosity=0)
     finally:
         call_command("migrate", "webhooks", verbosity=0)
     for webhook in (chosen, disabled, removed):

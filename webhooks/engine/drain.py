@@ -180,10 +180,15 @@ class Drain:
         self._cancel_for_disabled()
 
     def _cancel_for_disabled(self) -> None:
-        off = {webhook.pk: webhook.reason_to_cancel for webhook in self._targets if webhook.reason_to_cancel}
-        dropped = self._waiting.drop(lambda claimed: claimed.webhook_id in off) if off else []
-        for reason in {off[claimed.webhook_id] for claimed in dropped}:
-            ids = [claimed.delivery_id for claimed in dropped if off[claimed.webhook_id] == reason]
+        off = {webhook.pk: webhook for webhook in self._targets if webhook.reason_to_cancel(replay=False)}
+
+        def reason_to_cancel(claimed: Claim) -> str:
+            webhook = off.get(claimed.webhook_id)
+            return webhook.reason_to_cancel(replay=claimed.is_replay) if webhook else ""
+
+        dropped = self._waiting.drop(lambda claimed: bool(reason_to_cancel(claimed))) if off else []
+        for reason in {reason_to_cancel(claimed) for claimed in dropped}:
+            ids = [claimed.delivery_id for claimed in dropped if reason_to_cancel(claimed) == reason]
             Delivery.objects.filter(pk__in=ids).cancel(reason)
         self._release(dropped)
 

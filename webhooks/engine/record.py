@@ -100,7 +100,12 @@ def record(results: list[Result]) -> Recorded:
     """
     with transaction.atomic():
         succeeded = Delivery.Status.SUCCEEDED
-        resting = health.note((result.claim.webhook_id, result.outcome.status == succeeded) for result in results)
+        # What becomes of the past says nothing of how the webhook is doing, least of all where it is disabled.
+        resting = health.note(
+            (result.claim.webhook_id, result.outcome.status == succeeded)
+            for result in results
+            if not result.claim.is_replay
+        )
         results = _without_retries_of_disabled(results)
         saved = _save_states(results)
         _save_attempts(saved)
@@ -108,7 +113,8 @@ def record(results: list[Result]) -> Recorded:
         gone = {(result.claim.webhook_id, result.request.url) for result in results if result.outcome.webhook_is_gone}
         for webhook_id, url in sorted(gone):
             for webhook in Webhook.objects.without_secrets().filter(pk=webhook_id, url=url):
-                webhook.disable(Webhook.DisabledReason.GONE)
+                if not webhook.disable(Webhook.DisabledReason.GONE):
+                    webhook.cancel_recoveries("GONE")
     return Recorded(len(saved), resting)
 
 
@@ -131,13 +137,15 @@ def _without_retries_of_disabled(results: list[Result]) -> list[Result]:
     """Let a retry end as CANCELLED where the webhook was disabled or removed while its request was under way."""
     retrying = {result.claim.webhook_id for result in results if result.outcome.status == Delivery.Status.RETRYING}
     off = Webhook.objects.off().filter(pk__in=retrying).only("enabled", "removed_at") if retrying else []
-    reasons = {webhook.pk: webhook.reason_to_cancel for webhook in off}
-    return [
-        result._replace(outcome=Outcome(Delivery.Status.CANCELLED, reasons[result.claim.webhook_id]))
-        if result.outcome.status == Delivery.Status.RETRYING and result.claim.webhook_id in reasons
-        else result
-        for result in results
-    ]
+    webhooks = {webhook.pk: webhook for webhook in off}
+    return [_ended(result, webhooks.get(result.claim.webhook_id)) for result in results] if webhooks else results
+
+
+def _ended(result: Result, off: Webhook | None) -> Result:
+    if off is None or result.outcome.status != Delivery.Status.RETRYING:
+        return result
+    reason = off.reason_to_cancel(replay=result.claim.is_replay)
+    return result._replace(outcome=Outcome(Delivery.Status.CANCELLED, reason)) if reason else result
 
 
 def _save_states(results: list[Result]) -> list[Result]:

@@ -223,7 +223,7 @@ class Webhook(models.Model):
         self.refresh_from_db()
 
     def disable(self, reason: DisabledReason, by: User | None = None) -> bool:
-        """Switch the webhook off and cancel what waits; return whether it was on."""
+        """Switch the webhook off and cancel what waits, its recoveries too; return whether it was on."""
         with transaction.atomic():
             changed = (
                 Webhook.objects.present()
@@ -239,6 +239,7 @@ class Webhook(models.Model):
             )
             if changed:
                 self._note_state(by)
+                self.cancel_recoveries("WEBHOOK_DISABLED", by)
                 self._cancel_deliveries("WEBHOOK_DISABLED")
         self.refresh_from_db()
         return bool(changed)
@@ -290,6 +291,7 @@ class Webhook(models.Model):
             )
             if changed:
                 self._note_state(by)
+                self.cancel_recoveries("WEBHOOK_REMOVED", by)
                 self._cancel_deliveries("WEBHOOK_REMOVED")
         self.refresh_from_db()
         return bool(changed)
@@ -307,12 +309,18 @@ class Webhook(models.Model):
             )
         self.refresh_from_db()
 
-    @property
-    def reason_to_cancel(self) -> str:
-        """Say why its deliveries are not sent, as a `Delivery.EndReason`; empty where they are."""
+    def cancel_recoveries(self, reason: str, by: User | None = None) -> None:
+        """Let no recovery of it take up anything more; a step of each then cancels what waits of it."""
+        self.recoveries.cancel(reason, by)
+
+    def reason_to_cancel(self, *, replay: bool) -> str:
+        """Say why a delivery to it is not sent, as a `Delivery.EndReason`; empty where it is.
+
+        A replay goes to a disabled webhook, too: who asked for it knew. Disabling the webhook later cancels it.
+        """
         if self.removed_at:
             return "WEBHOOK_REMOVED"
-        return "" if self.enabled else "WEBHOOK_DISABLED"
+        return "" if self.enabled or replay else "WEBHOOK_DISABLED"
 
     def valid_secrets(self, moment: datetime) -> list[str]:
         """Return the secrets that sign at `moment`, newest first."""

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from accounts.models import Account, User
 from tests.conftest import PASSWORD, client_of
-from tests.webhooks.admin.pages import NASTY, PREVIOUS_SECRET, SECRET, make_attempt, make_delivery
+from tests.webhooks.admin.pages import NASTY, PREVIOUS_SECRET, SECRET, make_attempt, make_delivery, make_recovery
 from webhooks import wake
 from webhooks.models import Attempt, Webhook
 
@@ -42,4 +42,5 @@ def webhook(account: Account) -> Webhook:
 
 @pytest.fixture
 def attempt(webhook: Webhook) -> Attempt:
+    make_recovery(webhook)
     return make_attempt(make_delivery(webhook, "RETRYING"))

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import Account
 from tests.conftest import client_of, make_user
-from webhooks.models import Attempt, Delivery, Event, Webhook
+from webhooks.models import Attempt, Delivery, Event, Recovery, Webhook
 
 NASTY = "<script>alert('x')</script>"
 SECRET = "whsec_bWFya2VyLXRoYXQtbXVzdC1uZXZlci1iZS1zaG93bg=="
@@ -58,6 +58,11 @@ def make_attempt(delivery: Delivery, number: int = 1, **fields: Any) -> Attempt:
     return Attempt.objects.create(**attempt_fields | fields)
 
 
+def make_recovery(webhook: Webhook) -> Recovery:
+    now = timezone.now()
+    return Recovery.objects.create(webhook=webhook, kind="MISSED", since=now - timedelta(hours=1), until=now, total=5)
+
+
 def make_staff(*permissions: str) -> Client:
     user = make_user("staff@example.com")
     user.is_staff = True
@@ -88,6 +93,7 @@ def pks_of(attempt: Attempt) -> dict[str, object]:
         "event": delivery.event_id,
         "delivery": delivery.pk,
         "attempt": attempt.pk,
+        "recovery": delivery.webhook.recoveries.get().pk,
     }
 
 

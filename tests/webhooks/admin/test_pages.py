@@ -16,6 +16,7 @@ from tests.webhooks.admin.pages import (
     list_url,
     make_attempt,
     make_delivery,
+    make_recovery,
     make_staff,
     page,
     pks_of,
@@ -24,8 +25,8 @@ from tests.webhooks.admin.pages import (
 )
 from webhooks.models import Attempt, Webhook
 
-MODELS = ("eventtype", "webhook", "event", "delivery", "attempt")
-LOGS = ("eventtype", "event", "delivery", "attempt")
+MODELS = ("eventtype", "webhook", "event", "delivery", "attempt", "recovery")
+LOGS = ("eventtype", "event", "delivery", "attempt", "recovery")
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -67,6 +68,7 @@ class TestPages:
             account = Account.objects.create(name=f"Account {number}")
             webhook = Webhook.objects.create(account=account, name=f"Webhook {number}", url="https://a.example/")
             make_attempt(make_delivery(webhook))
+            make_recovery(webhook)
         with django_assert_num_queries(queries):
             page(client, list_url(model))
 

@@ -34,7 +34,7 @@ def fill(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('webhooks', '0005_add_attempt_timings'),
+        ('webhooks', '0007_index_recoveries'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('webhooks', '0006_record_webhook_states'),
+        ('webhooks', '0008_record_webhook_states'),
     ]
 
     operations = [
