@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Account, Membership, Role, User
 from webhooks import events, recovery
+from webhooks.engine.dispatch import dispatch
 from webhooks.models import Attempt, Delivery, Event, EventType, Recovery, StaleVersion, Webhook
 from webhooks.signals import event_occurred
 
@@ -74,6 +75,60 @@ def make_owner(email: str, password: str, account_names: list[str]) -> list[str]
 
 def make_superuser(email: str, password: str) -> None:
     User.objects.create_superuser(email, password, name="Sam Staff")
+
+
+class History(TypedDict):
+    event_id: str
+    other_id: str
+
+
+def make_history(account_id: str, webhook_count: int, event_count: int) -> History:
+    """Make webhooks and events of an account, all of it past; return an event, and one that nobody was to get.
+
+    Of the webhooks, “Night statistics” was disabled as the event was dispatched, and is enabled by now; “Archive” got
+    the event; the others had not chosen it.
+    """
+    account = Account.objects.get(pk=account_id)
+    owner = account.memberships.get(role=Role.OWNER).user
+
+    def register(name: str, *event_types: str) -> Webhook:
+        chosen = EventType.objects.filter(key__in=event_types)
+        url = "https://my.system.example/"
+        return Webhook.objects.register(account=account, name=name, url=url, enabled=True, event_types=chosen, by=owner)
+
+    # In one transaction, so that no worker finds anything to do.
+    with transaction.atomic():
+        for number in range(webhook_count - 2):
+            register(f"Channel manager {number}", "booking.cancelled", "property.created")
+        register("Archive")
+        night = register("Night statistics", "booking.created")
+        night.disable(Webhook.DisabledReason.BY_USER, owner)
+        event = _send(account, 0)
+        other = events.emit(type="booking.sync.run", account=account, object={})
+        dispatch()
+        event.deliveries.update(
+            status=Delivery.Status.SUCCEEDED,
+            attempt_count=1,
+            last_http_status=204,
+            next_attempt_at=None,
+            finished_at=timezone.now(),
+        )
+        night.enable(owner)
+        Event.objects.bulk_create(
+            [
+                Event(
+                    account=account,
+                    type_id="booking.cancelled",
+                    occurred_at=timezone.now(),
+                    recipient_role="SELF",
+                    body=event.body,
+                    status=Event.Status.NO_SUBSCRIBERS,
+                )
+                for _ in range(event_count - 2)
+            ],
+            batch_size=1000,
+        )
+    return History(event_id=str(event.pk), other_id=str(other.pk))
 
 
 def announce(account_id: str, count: int = 1) -> Announced:

@@ -1,6 +1,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 from webhooks.views import delivery, recovery, webhook
+from webhooks.views.event import event_detail, event_list
 from webhooks.views.event_type import event_type_detail, event_type_list
 from webhooks.views.signature_check import signature_check
 from webhooks.views.verify_guide import verify_guide
@@ -25,6 +26,8 @@ webhook_urls: list[URLPattern | URLResolver] = [
 ]
 urlpatterns = [
     path("accounts/<uuid:account_id>/webhooks/", include(webhook_urls)),
+    path("accounts/<uuid:account_id>/events/", event_list, name="event_list"),
+    path("accounts/<uuid:account_id>/events/<uuid:event_id>/", event_detail, name="event_detail"),
     path("help/events/", event_type_list, name="event_type_list"),
     path("help/events/<str:key>/", event_type_detail, name="event_type_detail"),
     path("help/signature-check/", signature_check, name="signature_check"),

@@ -41,6 +41,7 @@ class Labels:
     show_the_command: str
     command: str
     copy_command: str
+    event_id_or_key: str
 
 
 ENGLISH = Labels(
@@ -77,6 +78,7 @@ ENGLISH = Labels(
     show_the_command="Show the command",
     command="Command",
     copy_command="Copy the command",
+    event_id_or_key="Event id or idempotency key",
 )
 FINNISH = Labels(
     language="fi",
@@ -112,6 +114,7 @@ FINNISH = Labels(
     show_the_command="Näytä komento",
     command="Komento",
     copy_command="Kopioi komento",
+    event_id_or_key="Tapahtuman tunnus tai idempotenssiavain",
 )
 BOTH = [ENGLISH, FINNISH]
 

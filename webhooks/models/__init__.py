@@ -3,5 +3,6 @@ from webhooks.models.event import Event
 from webhooks.models.event_type import EventType
 from webhooks.models.recovery import Recovery
 from webhooks.models.webhook import StaleVersion, Webhook
+from webhooks.models.webhook_state import WebhookState
 
-__all__ = ["Attempt", "Delivery", "Event", "EventType", "Recovery", "StaleVersion", "Webhook"]
+__all__ = ["Attempt", "Delivery", "Event", "EventType", "Recovery", "StaleVersion", "Webhook", "WebhookState"]
