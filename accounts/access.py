@@ -10,10 +10,19 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, Membership, Role, User
 
 MAY_MANAGE_WEBHOOKS = (Role.OWNER, Role.MANAGER)
+# Owners alone, so that nobody brings in, or back, whom an owner does not want to have there. Anybody may leave.
+MAY_MANAGE_MEMBERS = (Role.OWNER,)
+# What an owner reads who gives somebody a role.
+ROLE_RIGHTS = {
+    Role.OWNER: _("Sees the webhooks, creates them and changes them, and decides who is a member."),
+    Role.MANAGER: _("Sees the webhooks, creates them and changes them."),
+    Role.VIEWER: _("Sees the webhooks and cannot change them."),
+}
 
 
 class SignedInRequest(HttpRequest):
@@ -45,5 +54,17 @@ def get_rw_membership(user: User | AnonymousUser, account_id: UUID) -> Membershi
     return membership
 
 
+def get_owner_membership(user: User | AnonymousUser, account_id: UUID) -> Membership:
+    """Return the membership that lets `user` manage the account's members; 404 for strangers, 403 for others."""
+    membership = get_membership(user, account_id)
+    if not may_manage_members(membership):
+        raise PermissionDenied
+    return membership
+
+
 def may_manage_webhooks(membership: Membership) -> bool:
     return membership.role in MAY_MANAGE_WEBHOOKS
+
+
+def may_manage_members(membership: Membership) -> bool:
+    return membership.role in MAY_MANAGE_MEMBERS

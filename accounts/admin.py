@@ -2,15 +2,16 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Account, Membership, User
+from accounts import invitations
+from accounts.models import Account, Invitation, Membership, User
 from webhooks.models import Event, Webhook
-from winkhooks.admin import ModelAdmin, change_link, list_link
+from winkhooks.admin import ModelAdmin, ReadOnlyAdmin, change_link, exact_time, list_link
 
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # has no type parameters when it runs
@@ -25,7 +26,15 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # has no
 class UserAdmin(ModelAdmin, BaseUserAdmin):  # type: ignore[type-arg]
     """Users are not deleted: unticking "active" locks them out, and what they did keeps their name."""
 
-    list_display = ("email", "name", "language", "is_active", "is_staff", "is_superuser", "last_login")
+    list_display = (
+        "email",
+        "name",
+        "language",
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        exact_time(User, "last_login"),
+    )
     list_filter = ("is_active", "is_staff", "is_superuser", "language", "groups")
     search_fields = ("email", "name")
     search_help_text = _("An e-mail address, a name or the beginning of an id.")
@@ -74,7 +83,7 @@ class UserAdmin(ModelAdmin, BaseUserAdmin):  # type: ignore[type-arg]
 class AccountAdmin(ModelAdmin):
     """Accounts are not deleted: the history of what was sent would go with them."""
 
-    list_display = ("name", "id", "created_at", "webhooks_link", "events_link")
+    list_display = ("name", "id", exact_time(Account, "created_at"), "webhooks_link", "events_link")
     list_filter = ("created_at",)
     search_fields = ("name",)
     search_help_text = _("A name or the beginning of an id.")
@@ -99,7 +108,7 @@ class AccountAdmin(ModelAdmin):
 
 @admin.register(Membership)
 class MembershipAdmin(ModelAdmin):
-    list_display = ("user", "account_link", "role", "created_at")
+    list_display = ("user", "account_link", "role", exact_time(Membership, "created_at"))
     list_filter = ("role", "created_at")
     list_select_related = ("user", "account")
     search_ids = ("id", "user__id", "account__id")
@@ -113,3 +122,76 @@ class MembershipAdmin(ModelAdmin):
     @admin.display(description=_("account"), ordering="account__name")
     def account_link(self, membership: Membership) -> SafeString:
         return change_link(membership.account, membership.account)
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnlyAdmin):
+    """Staff see invitations and may withdraw them. They are made in the portal, by the owners of the account."""
+
+    list_display = (
+        "email",
+        "account_link",
+        "role",
+        "invited_by",
+        exact_time(Invitation, "created_at"),
+        exact_time(Invitation, "expires_at"),
+        "state",
+        exact_time(Invitation, "sent_at"),
+    )
+    list_filter = ("role", "created_at")
+    list_select_related = ("account", "invited_by")
+    search_ids = ("id", "account__id")
+    search_fields = ("email", "account__name", "invited_by__email")
+    search_help_text = _("An e-mail address, an account, or the beginning of the id of an invitation or account.")
+    fields = (
+        "id",
+        "email",
+        "account_link",
+        "role",
+        "state",
+        "invited_by",
+        "language",
+        "created_at",
+        "expires_at",
+        "send_after",
+        "sent_at",
+        "accepted_at",
+        "accepted_by",
+        "withdrawn_at",
+        "withdrawn_by",
+    )
+    actions = ("withdraw",)
+
+    def has_withdraw_permission(self, request: HttpRequest) -> bool:
+        """Tell who may withdraw; the rows themselves are changed by nobody."""
+        return request.user.has_perm("accounts.change_invitation")
+
+    @admin.action(description=_("Withdraw"), permissions=["withdraw"])
+    def withdraw(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
+        assert isinstance(request.user, User)
+        withdrawn = [invitation for invitation in queryset if invitations.withdraw(invitation, by=request.user)]
+        for invitation in withdrawn:
+            self.log_change(request, invitation, [{"changed": {"fields": ["withdrawn"]}}])
+        self.tell(
+            request,
+            len(withdrawn),
+            ngettext_lazy("%(count)d invitation was withdrawn.", "%(count)d invitations were withdrawn.", "count"),
+            len(queryset) - len(withdrawn),
+            ngettext_lazy(
+                "%(count)d invitation was left as it is: it was accepted or withdrawn already.",
+                "%(count)d invitations were left as they are: they were accepted or withdrawn already.",
+                "count",
+            ),
+        )
+
+    @admin.display(description=_("account"), ordering="account__name")
+    def account_link(self, invitation: Invitation) -> SafeString:
+        return change_link(invitation.account, invitation.account)
+
+    @admin.display(description=_("state"))
+    def state(self, invitation: Invitation) -> str:
+        if invitation.accepted_at:
+            return gettext("Accepted")
+        if invitation.withdrawn_at:
+            return gettext("Withdrawn")
+        return gettext("Expired") if invitation.has_expired else gettext("Open")

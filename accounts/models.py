@@ -1,9 +1,13 @@
-from typing import Any, ClassVar
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -22,8 +26,12 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> "User":
+        return self.with_email(username or "").get()
+
+    def with_email(self, email: str) -> models.QuerySet["User"]:
+        """Return the one user of the address in any case, if there is one."""
         # In the form of the unique index, which an iexact would not use.
-        return self.alias(lower_email=Lower("email")).get(lower_email=(username or "").lower())
+        return self.alias(lower_email=Lower("email")).filter(lower_email=email.lower())
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -89,11 +97,23 @@ class Account(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @contextmanager
+    def members_locked(self) -> Iterator[None]:
+        """Let those who change the members take turns, in a transaction each, so that all see what is so now."""
+        with transaction.atomic():
+            # In this strength it keeps nobody from adding rows that point at the account.
+            Account.objects.select_for_update(no_key=True).get(pk=self.pk)
+            yield
+
 
 class Role(models.TextChoices):
     OWNER = "owner", _("Owner")
     MANAGER = "manager", _("Manager")
     VIEWER = "viewer", _("Viewer")
+
+
+class LastOwner(Exception):
+    """The account would be left without an owner."""
 
 
 class Membership(models.Model):
@@ -119,3 +139,109 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} · {self.account} · {self.get_role_display()}"
+
+    def change_role(self, role: str) -> bool:
+        """Give the member another role, and return whether there still was such a member; raise LastOwner."""
+        with self.account.members_locked():
+            if role != Role.OWNER and self.is_last_owner():
+                raise LastOwner
+            return bool(Membership.objects.filter(pk=self.pk).update(role=role))
+
+    def end(self) -> bool:
+        """Take the user out of the account, and return whether they were in it; raise LastOwner."""
+        with self.account.members_locked():
+            if self.is_last_owner():
+                raise LastOwner
+            ended, _ = Membership.objects.filter(pk=self.pk).delete()
+            return bool(ended)
+
+    def is_last_owner(self) -> bool:
+        owners = Membership.objects.filter(account=self.account_id, role=Role.OWNER)
+        return list(owners.values_list("pk", flat=True)[:2]) == [self.pk]
+
+
+def generate_nonce() -> str:
+    return secrets.token_urlsafe(16)
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def open(self) -> Self:
+        """Keep those that were neither accepted nor withdrawn, expired ones among them: they can be sent again."""
+        return self.filter(accepted_at=None, withdrawn_at=None)
+
+    def usable(self, moment: datetime) -> Self:
+        """Keep those that can be accepted at `moment`."""
+        return self.open().filter(expires_at__gt=moment)
+
+    def to(self, email: str) -> Self:
+        return self.alias(lower_email=Lower("email")).filter(lower_email=email.lower())
+
+
+class Invitation(models.Model):
+    """What makes whoever reads the mail of an address a member of an account; `invitations` says how."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(Account, models.CASCADE, related_name="invitations", verbose_name=_("account"))
+    email = models.EmailField(_("e-mail address"))
+    role = models.CharField(_("role"), max_length=10, choices=Role.choices, default=Role.VIEWER)
+    invited_by = models.ForeignKey(
+        User, models.SET_NULL, null=True, related_name="+", verbose_name=_("invited by"), editable=False
+    )
+    # That of the inviter. The e-mail is in it, unless it goes to a user who chose another.
+    language = models.CharField(_("language"), max_length=10, choices=settings.LANGUAGES, editable=False)
+    # A part of the link, so that a new one ends the links before it. A link is signed besides.
+    nonce = models.CharField(max_length=22, default=generate_nonce, editable=False)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(_("expires"), editable=False)
+    accepted_at = models.DateTimeField(_("accepted"), null=True, editable=False)
+    accepted_by = models.ForeignKey(
+        User, models.SET_NULL, null=True, related_name="+", verbose_name=_("accepted by"), editable=False
+    )
+    withdrawn_at = models.DateTimeField(_("withdrawn"), null=True, editable=False)
+    withdrawn_by = models.ForeignKey(
+        User, models.SET_NULL, null=True, related_name="+", verbose_name=_("withdrawn by"), editable=False
+    )
+    send_after = models.DateTimeField(
+        _("e-mail not before"),
+        null=True,
+        editable=False,
+        help_text=_("Set while an e-mail is to be sent; moved on while a worker sends it, and after a failure."),
+    )
+    sent_at = models.DateTimeField(
+        _("e-mail sent"),
+        null=True,
+        editable=False,
+        help_text=_("Neither sent nor to be sent: the mail server refused the address."),
+    )
+
+    objects: ClassVar[InvitationQuerySet] = InvitationQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                "account",
+                Lower("email"),
+                name="invitation_open_unique",
+                condition=models.Q(accepted_at=None, withdrawn_at=None),
+            ),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="invitation_role_known"),
+            models.CheckConstraint(
+                condition=models.Q(accepted_at=None) | models.Q(withdrawn_at=None), name="invitation_ended_once"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["send_after"], name="invitation_to_send", condition=models.Q(send_after__isnull=False))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} · {self.account} · {self.get_role_display()}"
+
+    @property
+    def has_expired(self) -> bool:
+        return self.expires_at <= timezone.now()
+
+    def is_to(self, user: User) -> bool:
+        return self.email.lower() == user.email.lower()

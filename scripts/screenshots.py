@@ -44,6 +44,21 @@ def show_manage_account(page: Page) -> None:
     page.get_by_role("heading", name="Cool Account").wait_for()
 
 
+def show_managers(page: Page) -> None:
+    page.get_by_role("link", name="Managers", exact=True).click()
+    if not page.get_by_text("Open invitations").is_visible():
+        show_invite(page)
+        page.get_by_role("button", name="Send invitation").click()
+        page.get_by_role("link", name="Managers", exact=True).click()
+    page.get_by_text("Open invitations").wait_for()
+
+
+def show_invite(page: Page) -> None:
+    page.get_by_role("link", name="Invite somebody").click()
+    page.get_by_label("E-mail address").fill("nina@lakeside.example")
+    page.get_by_role("radio", name="Manager").check()
+
+
 def show_webhooks(page: Page) -> None:
     page.get_by_role("link", name="Webhooks", exact=True).last.click()
     page.get_by_role("heading", name="Wink Stalker").wait_for()
@@ -69,6 +84,8 @@ PAGES: list[tuple[str, Callable[[Page], None]]] = [
     ("sign-in", show_sign_in),
     ("accounts", show_accounts),
     ("manage-account", show_manage_account),
+    ("managers", show_managers),
+    ("invite", show_invite),
     ("webhooks", show_webhooks),
     ("remove", show_remove),
     ("create", show_create),

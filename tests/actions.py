@@ -10,14 +10,20 @@ from unittest import mock
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Count
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Account, Membership, Role, User
-from webhooks import events
-from webhooks.models import Attempt, Delivery, Event, EventType, HourlyCount, StaleVersion, Webhook
+from webhooks import events, recovery
+from webhooks.engine.dispatch import dispatch
+from webhooks.models import Attempt, Delivery, Event, EventType, HourlyCount, Recovery, StaleVersion, Webhook
 from webhooks.signals import event_occurred
 
 EVENTS_A_TRANSACTION = 20
+
+
+# Waiting for what is on its way looks so often.
+LOOK_SECONDS = 0.05
 
 
 class Announced(TypedDict):
@@ -43,9 +49,13 @@ class Listeners(TypedDict):
 
 def make_listener(url: str) -> Listener:
     """Make an account with a webhook that gets every event."""
-    account = Account.objects.create(name="Cool Account")
-    webhook = Webhook.objects.create(account=account, name="Wink Stalker", url=url)
-    return Listener(account_id=str(account.pk), webhook_id=str(webhook.pk), secret=webhook.secret)
+    return add_listener(str(Account.objects.create(name="Cool Account").pk), url)
+
+
+def add_listener(account_id: str, url: str) -> Listener:
+    """Give an account a webhook that gets every event."""
+    webhook = Webhook.objects.create(account_id=account_id, name="Wink Stalker", url=url)
+    return Listener(account_id=account_id, webhook_id=str(webhook.pk), secret=webhook.secret)
 
 
 def make_listeners(url: str, count: int) -> Listeners:
@@ -87,6 +97,64 @@ def give_hard_values(webhook_id: str) -> None:
             died=hours % 30,
             within_2000_ms=hours,
         )
+
+
+def make_superuser(email: str, password: str) -> None:
+    User.objects.create_superuser(email, password, name="Sam Staff")
+
+
+class History(TypedDict):
+    event_id: str
+    other_id: str
+
+
+def make_history(account_id: str, webhook_count: int, event_count: int) -> History:
+    """Make webhooks and events of an account, all of it past; return an event, and one that nobody was to get.
+
+    Of the webhooks, “Night statistics” was disabled as the event was dispatched, and is enabled by now; “Archive” got
+    the event; the others had not chosen it.
+    """
+    account = Account.objects.get(pk=account_id)
+    owner = account.memberships.get(role=Role.OWNER).user
+
+    def register(name: str, *event_types: str) -> Webhook:
+        chosen = EventType.objects.filter(key__in=event_types)
+        url = "https://my.system.example/"
+        return Webhook.objects.register(account=account, name=name, url=url, enabled=True, event_types=chosen, by=owner)
+
+    # In one transaction, so that no worker finds anything to do.
+    with transaction.atomic():
+        for number in range(webhook_count - 2):
+            register(f"Channel manager {number}", "booking.cancelled", "property.created")
+        register("Archive")
+        night = register("Night statistics", "booking.created")
+        night.disable(Webhook.DisabledReason.BY_USER, owner)
+        event = _send(account, 0)
+        other = events.emit(type="booking.sync.run", account=account, object={})
+        dispatch()
+        event.deliveries.update(
+            status=Delivery.Status.SUCCEEDED,
+            attempt_count=1,
+            last_http_status=204,
+            next_attempt_at=None,
+            finished_at=timezone.now(),
+        )
+        night.enable(owner)
+        Event.objects.bulk_create(
+            [
+                Event(
+                    account=account,
+                    type_id="booking.cancelled",
+                    occurred_at=timezone.now(),
+                    recipient_role="SELF",
+                    body=event.body,
+                    status=Event.Status.NO_SUBSCRIBERS,
+                )
+                for _ in range(event_count - 2)
+            ],
+            batch_size=1000,
+        )
+    return History(event_id=str(event.pk), other_id=str(other.pk))
 
 
 def announce(account_id: str, count: int = 1) -> Announced:
@@ -199,6 +267,73 @@ def settle(webhook_ids: list[str], seconds: float) -> Standing:
     return standing_of(webhook_ids)
 
 
+def path_of_delivery(webhook_id: str, attempts: int, seconds: float) -> str:
+    """Wait until so many attempts of the webhook's one delivery are recorded; return the path of its page."""
+    until = time.monotonic() + seconds
+    deliveries = Delivery.objects.filter(webhook_id=webhook_id, attempt_count=attempts, leased_until=None)
+    while (delivery := deliveries.select_related("webhook").first()) is None:
+        assert time.monotonic() < until, f"There are no {attempts} attempts."
+        time.sleep(LOOK_SECONDS)
+    return reverse("webhooks:delivery_detail", args=[delivery.webhook.account_id, delivery.webhook_id, delivery.pk])
+
+
+class Missed(TypedDict):
+    """Events that happened before there was a webhook for them."""
+
+    account_id: str
+    webhook_id: str
+    event_ids: list[str]
+
+
+def make_missed(url: str, count: int) -> Missed:
+    """Announce events, and make a webhook that gets every event once they are dispatched to nobody."""
+    account = Account.objects.create(name="Cool Account")
+    event_ids = announce(str(account.pk), count)["event_ids"]
+    deadline = time.monotonic() + 60
+    while account.events.filter(status=Event.Status.NEW).exists():
+        assert time.monotonic() < deadline, "Not everything was dispatched in time."
+        time.sleep(0.1)
+    webhook = Webhook.objects.create(account=account, name="Wink Stalker", url=url)
+    return Missed(account_id=str(account.pk), webhook_id=str(webhook.pk), event_ids=event_ids)
+
+
+def start_recovery(webhook_id: str) -> str:
+    """Have all that the webhook missed sent to it; return the id of the recovery."""
+    webhook = Webhook.objects.get(pk=webhook_id)
+    person = User.objects.create_user(f"{uuid.uuid4().hex}@example.com", "a-password-for-tests", name="Olivia Owner")
+    now = timezone.now()
+    return str(recovery.start(webhook, Recovery.Kind.MISSED, now - timedelta(days=1), now, person).pk)
+
+
+def cancel_recovery(recovery_id: str) -> float:
+    """Cancel it as its page does; return the moment of `time.monotonic` at which somebody pressed the button."""
+    running = Recovery.objects.get(pk=recovery_id)
+    assert running.requested_by is not None
+    pressed_at = time.monotonic()
+    recovery.cancel(running, running.requested_by)
+    return pressed_at
+
+
+class Recovered(TypedDict):
+    status: str
+    total: int
+    arrived: int
+    failed: int
+    cancelled: int
+    waiting: int
+    left: int
+    gone: int
+
+
+def wait_for_recovery(recovery_id: str, seconds: float) -> Recovered:
+    """Wait until it has finished; return what became of it."""
+    deadline = time.monotonic() + seconds
+    while (found := Recovery.objects.get(pk=recovery_id)).finished_at is None:
+        assert time.monotonic() < deadline, f"The recovery has not finished: {found.standing()}"
+        time.sleep(0.1)
+    return cast(Recovered, {"status": found.status, "total": found.total, **found.standing()._asdict()})
+
+
 class Deeds(TypedDict):
     done: int
     errors: list[str]
@@ -267,6 +402,14 @@ def wait_for_rest(webhook_ids: list[str], seconds: float) -> list[float]:
     failed = Attempt.objects.filter(delivery__in=deliveries.filter(status=Delivery.Status.RETRYING))
     times = failed.values_list("started_at", "delivery__next_attempt_at")
     return [(due - started_at).total_seconds() for started_at, due in times if due]
+
+
+def wait_until_attempted(webhook_id: str, seconds: float) -> None:
+    """Wait until something has been sent to the webhook."""
+    until = time.monotonic() + seconds
+    while not Attempt.objects.filter(delivery__webhook_id=webhook_id).exists():
+        assert time.monotonic() < until, "Nothing has been sent."
+        time.sleep(0.1)
 
 
 def remove_webhooks(webhook_ids: list[str]) -> None:

@@ -6,6 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from django.contrib.staticfiles import finders
+from django.templatetags.static import static
+from django.test import Client
 
 PROJECT = Path(__file__).resolve().parent.parent
 TEMPLATES = sorted((PROJECT / "templates").rglob("*.html"))
@@ -36,6 +39,13 @@ def test_nothing_is_inline(template: Path, what: str) -> None:
 )
 def test_what_is_inline_is_noticed(what: str, markup: str) -> None:
     assert INLINE[what].search(markup)
+
+
+def test_the_icon_that_browsers_ask_for_is_there(client: Client) -> None:
+    response = client.get("/favicon.ico")
+    assert response.status_code == 302
+    assert response["Location"] == static("favicon.svg")
+    assert finders.find("favicon.svg")
 
 
 def vendor_check(project: Path) -> subprocess.CompletedProcess[str]:

@@ -44,7 +44,7 @@ def check_emails_reach_people(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         CheckWarning(
-            "EMAIL_URL is not set: e-mails to owners and managers are only written to the output of the worker.",
+            "EMAIL_URL is not set: e-mails, invitations among them, are only written to the output of the worker.",
             hint="Set it to the mail server, or to consolemail:// where that is wanted.",
             id="webhooks.W001",
         )

@@ -8,12 +8,12 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from webhooks.delivery_search import Criteria
+from webhooks.event_log import MomentField
 from webhooks.models import Delivery, EventType
 from webhooks.models.event_type import in_groups
-from webhooks.webhook_state import LISTED_STATES
+from webhooks.standing import LISTED_STANDINGS
 
 _SELECT = forms.Select(attrs={"class": "form-select"})
-_TIME = forms.DateTimeInput(attrs={"class": "form-control", "type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
 MINUTE = timedelta(minutes=1)
 
 
@@ -26,37 +26,27 @@ class WebhookFilter(forms.Form):
     state = forms.ChoiceField(
         label=_("State"),
         required=False,
-        choices=[("", _("Any")), *((state.value, state.label) for state in LISTED_STATES)],
+        choices=[("", _("All")), *((state.value, state.label) for state in LISTED_STANDINGS)],
         widget=_SELECT,
     )
 
 
 def _event_type_choices() -> Iterable[Any]:
-    event_types = EventType.objects.filter(delivered=True).only("key", "group", "group_fi", "title", "title_fi")
+    event_types = EventType.objects.only("key", "group", "group_fi", "title", "title_fi")
     groups = [
         (group, [(event_type.key, f"{event_type.localized_title} · {event_type.key}") for event_type in members])
         for group, members in in_groups(event_types)
     ]
-    return [("", _("Any")), *groups]
+    return [("", _("All")), *groups]
 
 
 class DeliveryFilter(forms.Form):
     status = forms.ChoiceField(
-        label=_("State"), required=False, choices=[("", _("Any")), *Delivery.Status.choices], widget=_SELECT
+        label=_("State"), required=False, choices=[("", _("All")), *Delivery.Status.choices], widget=_SELECT
     )
     type = forms.ChoiceField(label=_("Event"), required=False, choices=_event_type_choices, widget=_SELECT)
-    since = forms.DateTimeField(
-        label=_("From"),
-        required=False,
-        widget=_TIME,
-        error_messages={"invalid": _("Enter a date and a time, as in 2026-11-24T09:30.")},
-    )
-    until = forms.DateTimeField(
-        label=_("To"),
-        required=False,
-        widget=_TIME,
-        error_messages={"invalid": _("Enter a date and a time, as in 2026-11-24T09:30.")},
-    )
+    since = MomentField(label=_("Created from"), required=False)
+    until = MomentField(label=_("Created until"), required=False)
     event = forms.UUIDField(
         label=_("Event ID"),
         required=False,

@@ -81,6 +81,17 @@ def _key_of(name: str) -> str:
         return name
 
 
+def choosable_event_types(webhook: Webhook) -> QuerySet[EventType]:
+    """Return what the platform delivers, and what the webhook has even if that is not delivered any more.
+
+    Without the latter a webhook of that event alone would be saved with none, which means all.
+    """
+    choosable = Q(delivered=True)
+    if not webhook._state.adding:
+        choosable |= Q(pk__in=webhook.event_types.values("pk"))
+    return EventType.objects.filter(choosable).only("key", "group", "group_fi", "title", "title_fi")
+
+
 _STALE_PAGE = _("This page is out of date. Load it again.")
 
 
@@ -140,22 +151,12 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
         account_field.empty_label = None
         event_types_field = self.fields["event_types"]
         assert isinstance(event_types_field, EventTypesField)
-        event_types_field.queryset = self._choosable_event_types()
+        event_types_field.queryset = choosable_event_types(self.instance)
 
     def clean_url(self) -> str:
         url: str = self.cleaned_data["url"]
         # Even where a URL has become one to refuse, its webhook can be renamed and disabled.
         return url if url == self.initial.get("url") else clean_webhook_url(url)
-
-    def _choosable_event_types(self) -> QuerySet[EventType]:
-        """Return what the platform delivers, and what the webhook has even if that is not delivered any more.
-
-        Without the latter a webhook of that event alone would be saved with none, which means all.
-        """
-        choosable = Q(delivered=True)
-        if not self.instance._state.adding:
-            choosable |= Q(pk__in=self.instance.event_types.values("pk"))
-        return EventType.objects.filter(choosable).only("key", "group", "group_fi", "title", "title_fi")
 
 
 _RATE_LIMIT = _("Enter a whole number from 1 to 1000, or nothing.")

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Case, Count, Q, TextChoices, Value, When
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from webhooks.engine.postgresql import any_of
 from webhooks.models import Delivery, Webhook
@@ -22,6 +23,23 @@ HEALTH_FIELDS = ["consecutive_failures", "failing_since", "cooling_until", "cool
 FAILING_LONGEST = timedelta(days=5)
 DEAD_LEAST = 10
 LOOKED_AT_MOST = 10_000
+
+
+class Health(TextChoices):
+    HEALTHY = "healthy", _("Healthy")
+    FAILING = "failing", _("Failing")
+    RESTING = "resting", _("Resting")
+    DISABLED = "disabled", _("Disabled")
+
+
+def present_health() -> Case:
+    """Return the `Health` of webhooks at this moment, as an expression to filter and count rows by."""
+    return Case(
+        When(enabled=False, then=Value(Health.DISABLED)),
+        When(cooling_until__gt=timezone.now(), then=Value(Health.RESTING)),
+        When(failing_since__isnull=False, then=Value(Health.FAILING)),
+        default=Value(Health.HEALTHY),
+    )
 
 
 def note(outcomes: Iterable[tuple[UUID, bool]]) -> set[UUID]:
@@ -108,5 +126,6 @@ def _has_many_dead(webhook: Webhook) -> bool:
     # That whose failure was the first was made a little before.
     first = first_uuid7_at(webhook.failing_since - timedelta(seconds=settings.WEBHOOK_LEASE_SECONDS))
     oldest = webhook.deliveries.filter(pk__gte=first).order_by("pk")[:LOOKED_AT_MOST]
-    dead = Count("pk", filter=Q(status=Delivery.Status.DEAD, finished_at__gte=webhook.failing_since))
+    died = Q(status=Delivery.Status.DEAD, finished_at__gte=webhook.failing_since)
+    dead = Count("pk", filter=died & ~Q(priority=Delivery.Priority.REPLAY))
     return bool(oldest.aggregate(dead=dead)["dead"] >= DEAD_LEAST)

@@ -10,7 +10,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from webhooks import rollups
-from webhooks.models import Attempt, Delivery, Event
+from webhooks.models import Attempt, Delivery, Event, Recovery
 from winkhooks.uuid7 import first_uuid7_at
 
 # So many deliveries go in one transaction, that it holds its locks for some ten milliseconds.
@@ -18,14 +18,17 @@ BATCH = 500
 
 
 def purge() -> int:
-    """Remove events older than WEBHOOK_KEEP_DAYS with their deliveries and attempts, and the counts of that time.
+    """Remove events older than WEBHOOK_KEEP_DAYS with their deliveries and attempts, and what else is as old.
+
+    That is the hourly counts of that time, and recoveries that ended before it.
 
     Return how many events.
     An event with an unfinished delivery, such as one that was redelivered on its last day, stays until that has ended.
     """
-    oldest_kept = timezone.now() - timedelta(days=settings.WEBHOOK_KEEP_DAYS)
-    rollups.forget_before(oldest_kept)
-    old = _old_events(oldest_kept)
+    kept_since = timezone.now() - timedelta(days=settings.WEBHOOK_KEEP_DAYS)
+    rollups.forget_before(kept_since)
+    Recovery.objects.filter(finished_at__lt=kept_since).delete()
+    old = _old_events(kept_since)
     removed = 0
     while events := list(old.values_list("pk", "delivery_count")[:BATCH]):
         totals = accumulate(delivery_count for _, delivery_count in events)
@@ -38,9 +41,9 @@ def purge() -> int:
     return removed
 
 
-def _old_events(oldest_kept: datetime) -> QuerySet[Event]:
+def _old_events(kept_since: datetime) -> QuerySet[Event]:
     unfinished = Delivery.objects.unfinished().filter(event=OuterRef("pk"))
-    old = Event.objects.filter(~Exists(unfinished), pk__lt=first_uuid7_at(oldest_kept))
+    old = Event.objects.filter(~Exists(unfinished), pk__lt=first_uuid7_at(kept_since))
     return old.exclude(status=Event.Status.NEW).order_by("pk")
 
 

@@ -7,14 +7,17 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from webhooks import health, notices, retention, rollups, wake
+from webhooks import health, notices, recovery, retention, rollups, wake
 from webhooks.engine.drain import drain
 from webhooks.heartbeat import beat
+from webhooks.models import Recovery
 from webhooks.notices import MESSAGE_SECONDS, SEND_SECONDS
 
 # Celery tells only the main process of a worker that it is to end. The processes that run tasks are its forks and share
 # this with it, so that a drain need not go on for its whole minute.
 _worker_is_ending = RawValue("b", 0)
+# The next sweep asks again.
+RECOVER_MESSAGE_SECONDS = 60
 
 
 @worker_shutting_down.connect
@@ -31,8 +34,16 @@ def deliver_due() -> None:
 
 @shared_task
 def sweep() -> None:
-    """Ring the bell, so that work is found whose own bell was lost, and retries when their time has come."""
+    """Ring the bells, so that work is found whose own bell was lost, and retries when their time has come."""
     wake.ring()
+    for recovery_id in Recovery.objects.unfinished().values_list("pk", flat=True):
+        recover.apply_async((str(recovery_id),), expires=RECOVER_MESSAGE_SECONDS)
+
+
+@shared_task
+def recover(recovery_id: str) -> None:
+    """Go on with a recovery, as far as it may run ahead of what is sent."""
+    recovery.work(UUID(recovery_id))
 
 
 @shared_task

@@ -52,6 +52,9 @@ class _Ringer:
     def take_down(self) -> "Future[None]":
         return self._thread.submit(self._guarded, self._take_down)
 
+    def send(self, task: str, *args: str) -> "Future[None]":
+        return self._thread.submit(self._guarded, lambda: self._send(task, *args))
+
     def close(self) -> None:
         self._thread.shutdown()
         self._redis.close()
@@ -60,7 +63,10 @@ class _Ringer:
 
     def _ring(self) -> None:
         if self._redis.set(HANGING_KEY, 1, nx=True, px=HANGING_MILLISECONDS):
-            current_app.send_task("webhooks.tasks.deliver_due", connection=self._open_connection(), retry=False)
+            self._send("webhooks.tasks.deliver_due")
+
+    def _send(self, task: str, *args: str) -> None:
+        current_app.send_task(task, args, connection=self._open_connection(), retry=False)
 
     def _take_down(self) -> None:
         self._redis.delete(HANGING_KEY)
@@ -111,6 +117,11 @@ def ring() -> None:
 def ring_soon() -> None:
     """Do the same without waiting for it at all: for loops that have other things to do."""
     _ringer_of_process(os.getpid()).ring()
+
+
+def ask_for(task: str, *args: str) -> None:
+    """Send a task to the workers, of which the sweep sends another where it is lost; never raises, never waits long."""
+    _wait_for(lambda ringer: ringer.send(task, *args))
 
 
 def take_down() -> None:

@@ -1,25 +1,29 @@
 """The administration for staff: its site, and what the administrations of the apps are made of."""
 
-from datetime import timedelta
-from typing import Any, ClassVar
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.apps import AdminConfig
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db.models import Model, Q, QuerySet
+from django.db.models import DateTimeField, Model, Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils import timezone
+from django.urls import path, reverse
+from django.utils import dateformat, timezone
 from django.utils.functional import cached_property
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from winkhooks.uuid7 import first_uuid7_at
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as StrPromise
 
 # As many digits of a UUIDv7 are the time to about a minute; a shorter text is rather a word of hexadecimal letters.
 SHORTEST_ID_PREFIX = 8
@@ -31,6 +35,26 @@ class WinkhooksAdminSite(admin.AdminSite):
     site_title = "Winkhooks"
     index_title = _("Administration")
     site_url = "/"
+
+    def get_urls(self) -> list[Any]:
+        # The administrations of the apps are made of what stands below, so that they come after it.
+        from webhooks.admin import operations
+
+        pages = [
+            path("webhooks/operations/", self.admin_view(operations.overview), name="webhooks_operations"),
+            path("webhooks/operations/workers/", self.admin_view(operations.workers), name="webhooks_workers"),
+        ]
+        return [*pages, *super().get_urls()]
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """List the page of operations with the models of its app."""
+        from webhooks.admin import operations
+
+        apps = super().get_app_list(request, app_label)
+        for app in apps:
+            if app["app_label"] == "webhooks" and operations.may_look(request):
+                app["models"].insert(0, operations.list_entry())
+        return apps
 
 
 class WinkhooksAdminConfig(AdminConfig):
@@ -46,12 +70,41 @@ def change_link(target: Model, text: object) -> SafeString:
     )
 
 
+def list_url(model: type[Model], **filters: object) -> str:
+    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return f"{url}?{urlencode({name: str(value) for name, value in filters.items()})}"
+
+
 def list_link(model: type[Model], text: object, **filters: object) -> SafeString:
     """Return a link to the list of `model`, narrowed by `filters`."""
-    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-    return format_html(
-        '<a href="{}?{}">{}</a>', url, urlencode({name: str(value) for name, value in filters.items()}), text
-    )
+    return format_html('<a href="{}">{}</a>', list_url(model, **filters), text)
+
+
+def two_lines(*texts: object) -> SafeString:
+    """Return what there is of two texts for one cell of a list, a line each, the second quieter."""
+    lines = zip(("line", "line quiet"), filter(None, texts), strict=False)
+    return format_html_join("", '<span class="{}">{}</span>', lines)
+
+
+def exactly(moment: datetime) -> SafeString:
+    """Return `moment` to the second, with its zone."""
+    shown = dateformat.format(timezone.localtime(moment), "Y-m-d H:i:s T")
+    return format_html('<time datetime="{}">{}</time>', moment.isoformat(), shown)
+
+
+def exact_time(model: type[Model], name: str) -> Callable[[Any], SafeString | str]:
+    """Return a column that shows a time of the rows of `model` to the second, and its zone."""
+    field = model._meta.get_field(name)
+    assert isinstance(field, DateTimeField)
+
+    @admin.display(description=field.verbose_name, ordering=name)
+    def show(row: Any) -> SafeString | str:
+        moment: datetime | None = getattr(row, name)
+        return "-" if moment is None else exactly(moment)
+
+    # Django names the cells of the column after it, and finds the help text of the field by it.
+    show.__name__ = name
+    return show
 
 
 def readable(text: str) -> str:
@@ -98,10 +151,13 @@ class ModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # has no type par
     def search_by_text(self, request: HttpRequest, queryset: QuerySet[Any], text: str) -> tuple[QuerySet[Any], bool]:
         return super().get_search_results(request, queryset, text)
 
-    def tell(self, request: HttpRequest, level: int, text: str, count: int) -> None:
-        """Show `text`, which has the place %(count)d, unless the count is 0."""
-        if count > 0:
-            self.message_user(request, text % {"count": count}, level)
+    def tell(
+        self, request: HttpRequest, changed: int, changed_text: "StrPromise", left: int, left_text: "StrPromise"
+    ) -> None:
+        """Say how many rows an action changed, and how many it left; the texts are `ngettext_lazy` by "count"."""
+        for level, count, text in ((messages.SUCCESS, changed, changed_text), (messages.WARNING, left, left_text)):
+            if count > 0:
+                self.message_user(request, text % {"count": count}, level)
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]  # has no type parameters when it runs

@@ -21,6 +21,8 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 from django.utils.translation import gettext_lazy as _
 
+from winkhooks.log import hide_invitation_tokens
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
@@ -228,6 +230,7 @@ PASSWORD_HASHERS = [
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "accounts:account_list"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"
+CSRF_FAILURE_VIEW = "accounts.views.session.csrf_failure"
 
 # E-mails
 
@@ -284,6 +287,12 @@ CELERY_BEAT_SCHEDULE = {
     # A drain may keep a worker for a minute, so that this waits a little longer than until the next one comes.
     "watch": {"task": "webhooks.tasks.watch", "schedule": timedelta(minutes=1), "options": {"expires": 150}},
     "roll_up": {"task": "webhooks.tasks.roll_up", "schedule": timedelta(minutes=1), "options": {"expires": 150}},
+    # A worker is told of each invitation at once; this finds those of which it was not.
+    "send_invitations": {
+        "task": "accounts.tasks.send_invitations",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 150},
+    },
     "purge": {"task": "webhooks.tasks.purge", "schedule": timedelta(hours=1), "options": {"expires": 3600}},
 }
 
@@ -354,6 +363,7 @@ _log_processors: list[structlog.typing.Processor] = [
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso"),
+    hide_invitation_tokens,
 ]
 LOGGING = {
     "version": 1,

@@ -77,6 +77,7 @@ def test_nobodys_member_is_told_what_to_do() -> None:
     page = client_of(make_user("new@example.com")).get("/accounts/").content.decode()
 
     assert "You are not a member of any account yet" in page
+    assert "ask the owner of an account to invite you to theirs" in page
     assert 'href="/accounts/new/"' in page
 
 

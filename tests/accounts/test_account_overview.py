@@ -20,7 +20,7 @@ def test_it_requires_a_sign_in(client: Client, account: Account) -> None:
 @pytest.mark.parametrize(
     "role, label, rights",
     [
-        ("owner", "Owner", "You see the webhooks, create them and change them."),
+        ("owner", "Owner", "You see the webhooks, create them and change them, and decide who is a member."),
         ("manager", "Manager", "You see the webhooks, create them and change them."),
         ("viewer", "Viewer", "You see the webhooks and cannot change them."),
     ],

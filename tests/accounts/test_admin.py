@@ -1,10 +1,14 @@
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from accounts.models import Account, Membership, Role, User
+from accounts import invitations
+from accounts.models import Account, Invitation, Membership, Role, User
 from tests.conftest import PASSWORD, client_of, make_member, make_user
 from webhooks.models import Webhook
 
@@ -93,6 +97,23 @@ class TestSite:
         content = page(client_of(superuser), reverse("admin:index"))
         assert "Winkhooks-ylläpito" in content
         assert '<html lang="fi"' in content
+
+    def test_its_language_is_changed_in_the_header(self, client: Client, superuser: User) -> None:
+        asked = "/admin/webhooks/delivery/?status__exact=DEAD"
+        assert f'<input type="hidden" name="next" value="{asked}">' in page(client, asked)
+        response = client.post(reverse("accounts:language_set"), {"language": "fi", "next": asked}, follow=True)
+        superuser.refresh_from_db()
+        assert response.redirect_chain == [(asked, 302)]
+        assert "Winkhooks-ylläpito" in response.content.decode()
+        assert superuser.language == "fi"
+
+    def test_who_has_not_signed_in_can_change_it_too(self, db: None) -> None:
+        content = page(Client(), reverse("admin:login"))
+        assert content.count('class="languages"') == 1
+
+    def test_its_pages_have_the_icon(self, client: Client) -> None:
+        for content in (page(client, reverse("admin:index")), page(Client(), reverse("admin:login"))):
+            assert '<link rel="icon" type="image/svg+xml" href="/static/favicon.svg">' in content
 
     def test_it_has_dark_mode(self, client: Client) -> None:
         assert "admin/css/dark_mode.css" in page(client, reverse("admin:index"))
@@ -285,3 +306,78 @@ class TestMembership:
             {"term": "viewer", "app_label": "accounts", "model_name": "membership", "field_name": "user"},
         )
         assert [result["text"] for result in response.json()["results"]] == ["viewer@example.com"]
+
+
+class TestInvitation:
+    def withdraw(self, client: Client, *chosen: Invitation) -> str:
+        response = client.post(
+            url_of("invitation_changelist"),
+            {"action": "withdraw", "_selected_action": [invitation.pk for invitation in chosen]},
+            follow=True,
+        )
+        return response.content.decode()
+
+    def test_the_page_shows_it_but_for_what_the_link_is_made_of(self, client: Client, invitation: Invitation) -> None:
+        content = page(client, url_of("invitation_change", invitation.pk))
+        for words in ("guest@example.com", "Cool Account", "Manager", "owner@example.com", "Open"):
+            assert words in content
+        assert invitation.nonce not in content
+        assert invitation.nonce not in page(client, url_of("invitation_changelist"))
+
+    def test_nobody_writes_one_by_hand(self, client: Client, invitation: Invitation) -> None:
+        assert client.get(url_of("invitation_add")).status_code == 403
+        assert client.post(url_of("invitation_change", invitation.pk), {"role": "owner"}).status_code == 403
+        assert client.post(url_of("invitation_delete", invitation.pk), {"post": "yes"}).status_code == 403
+
+    def test_staff_withdraw_what_is_open(
+        self, client: Client, superuser: User, account: Account, owner: User, invitation: Invitation
+    ) -> None:
+        withdrawn = invitations.invite(account=account, email="second@example.com", role="viewer", by=owner)
+        invitations.withdraw(withdrawn, by=owner)
+
+        content = self.withdraw(client, invitation, withdrawn)
+
+        assert "1 invitation was withdrawn." in content
+        assert "1 invitation was left as it is: it was accepted or withdrawn already." in content
+        invitation.refresh_from_db()
+        withdrawn.refresh_from_db()
+        assert (invitation.withdrawn_by, withdrawn.withdrawn_by) == (superuser, owner)
+        assert "Changed withdrawn." in page(client, url_of("invitation_history", invitation.pk))
+
+    def test_who_may_only_look_cannot_withdraw(self, invitation: Invitation) -> None:
+        client = client_of(make_staff("view_invitation"))
+        assert "guest@example.com" in page(client, url_of("invitation_changelist"))
+        self.withdraw(client, invitation)
+        assert Invitation.objects.open().exists()
+
+    @pytest.mark.parametrize(
+        "values, state",
+        [
+            ({}, "Open"),
+            ({"expires_at": timezone.now() - timedelta(hours=1)}, "Expired"),
+            ({"withdrawn_at": timezone.now()}, "Withdrawn"),
+            ({"accepted_at": timezone.now()}, "Accepted"),
+        ],
+    )
+    def test_the_list_says_in_which_state_it_is(
+        self, client: Client, invitation: Invitation, values: dict[str, object], state: str
+    ) -> None:
+        Invitation.objects.update(**values)
+        assert f'<td class="field-state">{state}</td>' in page(client, url_of("invitation_changelist"))
+
+    @pytest.mark.parametrize("term", ["guest@", "cool", "owner@example.com", "id", "account"])
+    def test_the_list_finds_one(self, client: Client, invitation: Invitation, term: str) -> None:
+        terms = {"id": str(invitation.pk), "account": str(invitation.account_id)}
+        content = page(client, f"{url_of('invitation_changelist')}?q={terms.get(term, term)}")
+        assert "1 invitation" in content
+        assert "guest@example.com" not in page(client, f"{url_of('invitation_changelist')}?q=nobody")
+
+    def test_the_list_takes_the_same_queries_for_many(
+        self, client: Client, account: Account, owner: User, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        for count in (1, 5):
+            for number in range(count):
+                email = f"guest{count}{number}@example.com"
+                invitations.invite(account=account, email=email, role="viewer", by=owner)
+            with django_assert_num_queries(4):
+                page(client, url_of("invitation_changelist"))

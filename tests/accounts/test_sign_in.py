@@ -1,10 +1,16 @@
+from typing import Any
+
 import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from accounts.models import User
+from accounts.models import Account, User
 from tests.conftest import PASSWORD, client_of
 
+EXPLANATION = (
+    "Nothing was changed. You signed in or out in another tab while this page was open, or the browser sends no "
+    "cookies. Go back, reload the page and try again."
+)
 FAILED = "The e-mail address or the password is wrong. Check both and try again."
 
 pytestmark = pytest.mark.django_db
@@ -104,3 +110,63 @@ def test_empty_fields_are_said_at_the_fields(client: Client) -> None:
     errors = sign_in(client, email="", password="").context["form"].errors  # type: ignore[attr-defined]
 
     assert errors == {"username": ["This field is required."], "password": ["This field is required."]}
+
+
+class TestStaleForm:
+    """Signing in changes the token that forms bear, so that a sign-in form in another tab is out of date."""
+
+    @pytest.fixture
+    def client(self) -> Client:
+        return Client(enforce_csrf_checks=True)
+
+    def token(self, client: Client, page: str) -> str:
+        return str(client.get(page).context["csrf_token"])
+
+    def submit(
+        self, client: Client, token: str, page: str = "/sign-in/", next: str = "", **options: Any
+    ) -> HttpResponse:
+        fields = {"username": "owner@example.com", "password": PASSWORD, "next": next, "csrfmiddlewaretoken": token}
+        return client.post(page, fields, **options)  # type: ignore[return-value]
+
+    def test_it_leads_somebody_signed_in_to_the_accounts(self, client: Client, owner: User) -> None:
+        token = self.token(client, "/sign-in/")
+        assert self.submit(client, token)["Location"] == "/accounts/"
+        response = self.submit(client, token, follow=True)
+        assert response.redirect_chain == [("/accounts/", 302)]  # type: ignore[attr-defined]
+        assert "You had signed in already, as owner@example.com." in response.content.decode()
+
+    def test_it_leads_to_the_page_that_was_asked_for(self, client: Client, owner: User) -> None:
+        token = self.token(client, "/sign-in/?next=/accounts/new/")
+        self.submit(client, token)
+        assert self.submit(client, token, next="/accounts/new/")["Location"] == "/accounts/new/"
+
+    @pytest.mark.parametrize("next", ["https://evil.example/", "//evil.example/", "/sign-in/"])
+    def test_it_leads_to_no_other_site_and_not_in_circles(self, client: Client, owner: User, next: str) -> None:
+        token = self.token(client, "/sign-in/")
+        self.submit(client, token)
+        assert self.submit(client, token, next=next)["Location"] == "/accounts/"
+
+    def test_that_of_the_administration_leads_there(self, client: Client, db: None) -> None:
+        User.objects.create_superuser("owner@example.com", PASSWORD)
+        token = self.token(client, "/admin/login/")
+        self.submit(client, token, "/admin/login/", next="/admin/webhooks/")
+        response = self.submit(client, token, "/admin/login/", next="/admin/webhooks/", follow=True)
+        assert response.redirect_chain == [("/admin/webhooks/", 302)]  # type: ignore[attr-defined]
+        assert "You had signed in already, as owner@example.com." in response.content.decode()
+
+    def test_who_has_signed_out_again_is_told_what_to_do(self, client: Client, owner: User) -> None:
+        token = self.token(client, "/sign-in/")
+        self.submit(client, token)
+        client.post("/sign-out/", {"csrfmiddlewaretoken": self.token(client, "/accounts/")})
+        assert not is_signed_in(client)
+        response = self.submit(client, token)
+        assert response.status_code == 403
+        assert EXPLANATION in response.content.decode()
+
+    def test_another_form_than_that_is_refused(self, client: Client, owner: User) -> None:
+        token = self.token(client, "/sign-in/")
+        self.submit(client, token)
+        response = client.post("/accounts/new/", {"name": "Mine", "csrfmiddlewaretoken": token})
+        assert response.status_code == 403
+        assert EXPLANATION in response.content.decode()
+        assert not Account.objects.filter(name="Mine").exists()

@@ -21,6 +21,7 @@ WEBHOOKS = 20
 DELIVERIES = 20_000
 RUNS = 3
 WARM_UP_DELIVERIES = 1000
+STEP_ROUNDS = 40
 FAN_OUT_WEBHOOKS = 1000
 FAN_OUT_ROUNDS = 5
 SQLITE_DELIVERIES = 5000
@@ -32,6 +33,8 @@ COMPARED_WEBHOOKS = (1, 100, 1000)
 HANGING_WEBHOOKS = 2
 HANGING_BACKLOG = 50_000
 ISOLATION_DELIVERIES = 6000
+REPLAYED = 5000
+REPLAY_SECONDS = 20
 DUE = 1_000_000
 DUE_EVENTS = DUE // WEBHOOKS
 DUE_SECONDS = 40
@@ -107,6 +110,24 @@ def scaling(ground: Ground) -> Figures:
         "gain": round(two["deliveries_per_s"] / one["deliveries_per_s"], 2),
         "limit_gain": round(two["limit_per_s"] / one["limit_per_s"], 2),
     }
+
+
+@scenario()
+def steps(ground: Ground) -> Figures:
+    """What each step costs a delivery in one process, in batches: the processor time of its thread, and all time."""
+    stack = ground.stack(1)
+    stack.worker.stop()
+    try:
+        done = stack.call_by_name("tests.bench.work:time_steps", ground.receiver, WEBHOOKS, STEP_ROUNDS)
+    finally:
+        ground.end_stack()
+    figures: Figures = {}
+    for name, step in done.items():
+        for kind in ("cpu", "wall"):
+            # The first ones open connections.
+            seconds = statistics.median(step[f"{kind}_s"][STEP_ROUNDS // 10 :])
+            figures[f"{name}_{kind}_us"] = round(1e6 * seconds, 1)
+    return figures
 
 
 @functools.cache
@@ -231,6 +252,32 @@ def hanging_receiver() -> Iterator[str]:
     """Yield the address of one who takes connections and never reads; when it ends, they all break."""
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+
+# The past behind the present
+
+
+@scenario(Bar("p99_ms", most=100), by_name_only=True)
+def replay(ground: Ground) -> Figures:
+    """100 events a second for a webhook, to which 5,000 events of the past are replayed meanwhile.
+
+    From the announcement of the live ones to their arrival, with and without the replay.
+    """
+    stack = ground.stack()
+
+    def run(missed: int) -> tuple[list[float], float]:
+        done = stack.call_by_name("tests.bench.work:announce_beside_replay", STEADY_PER_SECOND, REPLAY_SECONDS, missed)
+        return done["live_s"], done["replay_s"]
+
+    alone, _ = run(0)
+    beside, replay_s = run(REPLAYED)
+    without = summary(alone)
+    return {
+        **summary(beside),
+        "without_replay_median_ms": without["median_ms"],
+        "without_replay_p99_ms": without["p99_ms"],
+        "replays_per_s": round(REPLAYED / replay_s),
+    }
 
 
 # What a delivery costs the database

@@ -5,6 +5,7 @@ import random
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypedDict, cast
 from unittest import mock
@@ -17,12 +18,17 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Count, Model
 from django.utils import timezone
 
-from accounts.models import Account
+from accounts.models import Account, User
 from tests.receivers import Receiver
-from webhooks import events, wake
+from webhooks import events, recovery, wake
 from webhooks.engine.claim import claim
-from webhooks.engine.drain import drain
-from webhooks.models import Attempt, Delivery, Event, Webhook
+from webhooks.engine.dispatch import dispatch
+from webhooks.engine.drain import RECORD_BATCH, drain
+from webhooks.engine.outcome import judge
+from webhooks.engine.record import Result, record
+from webhooks.engine.request import make_request
+from webhooks.engine.transport import Answer, Request, Transport
+from webhooks.models import Attempt, Delivery, Event, Recovery, Webhook
 from webhooks.signals import event_occurred
 from winkhooks.uuid7 import uuid7
 
@@ -52,6 +58,18 @@ class Announced(TypedDict):
     send_s: list[float]
     insert_with_commit_s: list[float]
     send_with_commit_s: list[float]
+
+
+class Step(TypedDict):
+    cpu_s: list[float]
+    wall_s: list[float]
+
+
+class Replayed(TypedDict):
+    """The seconds until each live arrival, and those between the first and the last replay."""
+
+    live_s: list[float]
+    replay_s: float
 
 
 class Claimed(TypedDict):
@@ -269,6 +287,7 @@ def _attempt(delivery: Delivery) -> Attempt:
         number=1,
         started_at=timezone.now(),
         duration_ms=5,
+        wait_ms=4,
         http_status=200,
         remote_address="127.0.0.1",
         request_headers=[["Content-Type", "application/json"], *[[f"Wink-Header-{n}", 40 * "0"] for n in range(9)]],
@@ -342,20 +361,51 @@ def announce_steadily(
     _make_backlog(hanging_urls, backlog)
     with Receiver() as receiver:
         account_ids = _make_accounts([receiver.url] * webhooks)
-        accounts = list(Account.objects.filter(pk__in=account_ids))
-        events.resolve_type(EVENT_TYPE)
-        begun: dict[str, float] = {}
-        first = time.monotonic()
-        count = round(per_second * seconds)
-        for number in range(count):
-            time.sleep(max(0.0, first + number / per_second - time.monotonic()))
-            started = time.monotonic()
-            event = _announce(accounts[number % len(accounts)])
-            begun[str(event.pk)] = started
-        arrived = receiver.wait_for(count, seconds=60)
+        begun = _announce_for(list(Account.objects.filter(pk__in=account_ids)), per_second, seconds)
+        arrived = receiver.wait_for(len(begun), seconds=60)
         took = [request.at - begun[request.header("Wink-Event-Id") or ""] for request in arrived]
     empty()
     return took
+
+
+def _announce_for(accounts: Sequence[Account], per_second: int, seconds: float) -> dict[str, float]:
+    """Announce at a steady rate, in turn for the accounts; return when each event was begun, by its id."""
+    events.resolve_type(EVENT_TYPE)
+    begun: dict[str, float] = {}
+    first = time.monotonic()
+    for number in range(round(per_second * seconds)):
+        time.sleep(max(0.0, first + number / per_second - time.monotonic()))
+        started = time.monotonic()
+        event = _announce(accounts[number % len(accounts)])
+        begun[str(event.pk)] = started
+    return begun
+
+
+def announce_beside_replay(per_second: int, seconds: float, missed: int) -> Replayed:
+    """Announce at a steady rate for one webhook, while `missed` events of the past are sent to it."""
+    empty()
+    person, _ = User.objects.get_or_create(email="bench@example.com", defaults={"name": "Olivia Owner"})
+    with Receiver() as receiver:
+        [account_id] = _make_accounts([receiver.url])
+        with transaction.atomic():
+            if missed:
+                _insert_events([account_id], missed)
+            Event.objects.update(status=Event.Status.NO_SUBSCRIBERS)
+        _analyze("webhooks_event")
+        # The ids of what was made in this millisecond are behind it.
+        time.sleep(0.01)
+        webhook = Webhook.objects.get(account=account_id)
+        now = timezone.now()
+        if missed:
+            recovery.start(webhook, Recovery.Kind.MISSED, now - timedelta(hours=1), now, person)
+        begun = _announce_for(list(Account.objects.filter(pk=account_id)), per_second, seconds)
+        arrived = receiver.wait_for(len(begun) + missed, seconds=LONGEST_SECONDS)
+        live = [request for request in arrived if request.header("Wink-Event-Id") in begun]
+        replays = [request.at for request in arrived if request.header("Wink-Event-Id") not in begun]
+        took = [request.at - begun[request.header("Wink-Event-Id") or ""] for request in live]
+        assert len({request.header("Wink-Event-Id") for request in arrived}) == len(begun) + missed
+    empty()
+    return Replayed(live_s=took, replay_s=max(replays) - min(replays) if replays else 0.0)
 
 
 def compare_with_insert(webhooks: int, rounds: int) -> Announced:
@@ -415,6 +465,61 @@ def _announce(account: Account) -> Event:
     return cast(Event, event)
 
 
+# Where the time goes
+
+
+def time_steps(url: str, webhooks: int, rounds: int) -> dict[str, Step]:
+    """Do what a worker does with a batch, one step after the other; return the seconds of each a delivery."""
+    empty()
+    account_ids = _make_accounts([f"{url}webhook/{number}" for number in range(webhooks)])
+    secrets = {webhook.pk: webhook.valid_secrets(timezone.now()) for webhook in Webhook.objects.all()}
+    steps: dict[str, Step] = {name: Step(cpu_s=[], wall_s=[]) for name in ("dispatch", "sign", "send", "record")}
+
+    @contextlib.contextmanager
+    def timed(name: str) -> Iterator[None]:
+        wall, cpu = time.perf_counter(), time.thread_time()
+        yield
+        steps[name]["cpu_s"].append((time.thread_time() - cpu) / RECORD_BATCH)
+        steps[name]["wall_s"].append((time.perf_counter() - wall) / RECORD_BATCH)
+
+    transport: Transport[int] = Transport(settings.WEBHOOK_IN_FLIGHT)
+    for _ in range(rounds):
+        with transaction.atomic():
+            _insert_events(account_ids, RECORD_BATCH)
+            _analyze("webhooks_event")
+        with timed("dispatch"):
+            claims = dispatch(lambda webhook_id: True, RECORD_BATCH).claims
+        with timed("sign"):
+            moment = int(time.time())
+            requests = [
+                make_request(claimed, f"{url}{number}", secrets[claimed.webhook_id], moment)
+                for number, claimed in enumerate(claims)
+            ]
+        with timed("send"):
+            answers = _send(transport, requests)
+        with timed("record"):
+            record(
+                [
+                    Result(claimed, request, answers[number], judge(answers[number], 1, timezone.now(), 0.5))
+                    for number, (claimed, request) in enumerate(zip(claims, requests, strict=True))
+                ]
+            )
+    empty()
+    return steps
+
+
+def _send(transport: Transport[int], requests: Sequence[Request]) -> dict[int, Answer]:
+    """Send all requests, and return their answers by number."""
+    waiting = list(enumerate(requests))
+    answers: dict[int, Answer] = {}
+    while len(answers) < len(requests):
+        while waiting and transport.free:
+            number, request = waiting.pop()
+            transport.start(request, number)
+        answers |= dict(transport.finished(WATCH_SECONDS))
+    return answers
+
+
 # Depth
 
 
@@ -429,7 +534,7 @@ def time_claims(seconds: float) -> Claimed:
         return claimed
 
     end = time.monotonic() + seconds
-    with mock.patch("webhooks.engine.drain.claim", timed_claim):
+    with mock.patch("webhooks.engine.intake.claim", timed_claim):
         drain(should_stop=lambda: time.monotonic() > end)
     # Linux counts it in KB.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

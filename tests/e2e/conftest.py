@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 OpenPage = Callable[..., AbstractContextManager[Page]]
 
@@ -53,9 +53,14 @@ def open_page(browser: Browser) -> OpenPage:
             if message.type in ("error", "warning") and not allowed:
                 errors.append(f"{message.type}: {message.text} ({message.location.get('url')})")
 
+        def hear_failure(request: Request) -> None:
+            # Who goes on to another page breaks off what this one still loads, such as its icon.
+            if request.failure != "net::ERR_ABORTED":
+                errors.append(f"{request.url}: {request.failure}")
+
         page.on("console", hear)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("requestfailed", lambda request: errors.append(f"{request.url}: {request.failure}"))
+        page.on("requestfailed", hear_failure)
         try:
             yield page
         finally:

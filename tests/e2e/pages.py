@@ -36,6 +36,12 @@ class Labels:
     copy_secret: str
     enabled: str
     disabled: str
+    retry_now: str
+    redeliver: str
+    show_the_command: str
+    command: str
+    copy_command: str
+    event_id_or_key: str
     healthy: str
     failing: str
     retrying: str
@@ -71,6 +77,12 @@ ENGLISH = Labels(
     copy_secret="Copy the signing secret",
     enabled="Enabled",
     disabled="Disabled",
+    retry_now="Retry now",
+    redeliver="Redeliver",
+    show_the_command="Show the command",
+    command="Command",
+    copy_command="Copy the command",
+    event_id_or_key="Event id or idempotency key",
     healthy="Enabled and healthy",
     failing="Failing",
     retrying="Retrying",
@@ -105,6 +117,12 @@ FINNISH = Labels(
     copy_secret="Kopioi allekirjoitusavain",
     enabled="Käytössä",
     disabled="Poissa käytöstä",
+    retry_now="Yritä nyt",
+    redeliver="Toimita uudelleen",
+    show_the_command="Näytä komento",
+    command="Komento",
+    copy_command="Kopioi komento",
+    event_id_or_key="Tapahtuman tunnus tai idempotenssiavain",
     healthy="Käytössä ja kunnossa",
     failing="Epäonnistuu",
     retrying="Yrittää uudelleen",

@@ -87,6 +87,23 @@ def test_a_failing_receiver_is_seen_as_it_fails_and_as_it_recovers(
         expect(rows(page)).to_have_count(2)
 
 
+def test_the_focus_stays_on_a_delivery_when_new_ones_come(
+    stack: Stack, open_page: OpenPage, listener: actions.OwnedListener
+) -> None:
+    with open_page(locale="en") as page:
+        open_webhook(stack, page, listener)
+        stack.call(actions.announce, listener["account_id"])
+        expect(rows(page)).to_have_count(1, timeout=WITHIN_MS)
+        delivery_id = rows(page).get_by_role("link").get_attribute("id")
+        page.locator(f"#{delivery_id}").focus()
+        stack.call(actions.announce, listener["account_id"])
+        expect(rows(page)).to_have_count(2, timeout=WITHIN_MS)
+        expect(page.locator("#delivery-news")).to_have_text("1 new delivery")
+        expect(page.locator(f"#{delivery_id}")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile("/deliveries/"))
+
+
 def test_a_list_that_nobody_sees_is_not_fetched(
     stack: Stack, open_page: OpenPage, listener: actions.OwnedListener
 ) -> None:
@@ -154,6 +171,8 @@ def test_all_of_it_works_by_keyboard(stack: Stack, open_page: OpenPage, listener
         menu.press("Enter")
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Update")).to_be_focused()
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Recovery")).to_be_focused()
         page.keyboard.press("Tab")
         disable = page.get_by_role("link", name="Disable")
         expect(disable).to_be_focused()

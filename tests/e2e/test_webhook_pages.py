@@ -82,6 +82,19 @@ def test_enter_in_the_search_does_not_send_the_form(owner: Owner) -> None:
     expect(owner.page.get_by_role("alert")).to_have_count(0)
 
 
+def test_what_is_wrong_has_the_focus_and_leads_to_the_fields(scriptless_owner: Owner) -> None:
+    scriptless_owner.open_form()
+    page = scriptless_owner.page
+    page.get_by_label("Webhook URL").fill("/webhook")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert", name="Check the following and try again.")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Name: Give the webhook a name.")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Webhook URL")).to_be_focused()
+
+
 def test_a_whole_group_is_chosen_by_keyboard_and_counted(owner: Owner) -> None:
     owner.open_form()
     page = owner.page
@@ -194,7 +207,7 @@ def test_the_pages_are_accessible_and_fit_the_screen(
         owner.open_form()
         check_page(page)
         page.get_by_role("button", name="Save").click()
-        expect(page.get_by_text("Give the webhook a name.")).to_be_visible()
+        expect(page.get_by_role("alert")).to_contain_text("Give the webhook a name.")
         check_page(page)
         page.get_by_label("Name", exact=True).fill("A long name " * 16)
         page.get_by_label("Webhook URL").fill(HOOK_URL + "/long" * 100)

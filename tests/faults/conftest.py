@@ -6,8 +6,12 @@ import pytest
 
 from tests.faults.load import COMMAND_SECONDS
 from tests.stack import Stack
+from webhooks.engine import drain
 
+WEBHOOK_IN_FLIGHT = 100
 WEBHOOK_IN_FLIGHT_PER_WEBHOOK = 10
+# What a process has in flight, or answered and not recorded yet, and would send again if it died.
+UNDER_WAY = drain.UNDER_WAY * WEBHOOK_IN_FLIGHT
 # Leases run out soon, so that what a killed process had comes back soon.
 TIMEOUT_SECONDS = "5"
 LEASE_SECONDS = "15"
@@ -23,6 +27,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory, postgres: str | None) -> It
         postgres=postgres,
         web=False,
         command_seconds=COMMAND_SECONDS,
+        WEBHOOK_IN_FLIGHT=str(WEBHOOK_IN_FLIGHT),
         WEBHOOK_IN_FLIGHT_PER_WEBHOOK=str(WEBHOOK_IN_FLIGHT_PER_WEBHOOK),
         WEBHOOK_TIMEOUT_SECONDS=TIMEOUT_SECONDS,
         WEBHOOK_LEASE_SECONDS=LEASE_SECONDS if postgres else SQLITE_LEASE_SECONDS,

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests import actions
-from tests.faults.conftest import WEBHOOK_IN_FLIGHT_PER_WEBHOOK
+from tests.faults.conftest import UNDER_WAY, WEBHOOK_IN_FLIGHT_PER_WEBHOOK
 from tests.faults.load import WEBHOOKS, scaled, under_load
 from tests.receivers import Receiver, hang, status
 from tests.stack import Stack
@@ -17,8 +17,6 @@ from tests.stack import Stack
 pytestmark = pytest.mark.stack
 
 WORKER_PROCESSES = 2
-# What a process has under way: in flight, or answered and not recorded yet.
-UNDER_WAY = WEBHOOKS * WEBHOOK_IN_FLIGHT_PER_WEBHOOK
 ORPHAN_SECONDS = 20
 
 
@@ -84,7 +82,7 @@ def test_a_stopped_worker_finishes_what_is_under_way(engine: Stack, postgres: st
     assert seconds < 15
     assert in_the_middle < load.deliveries
     assert leases == 0
-    assert load.receiver.most_at_once <= UNDER_WAY
+    assert load.receiver.most_at_once <= WEBHOOKS * WEBHOOK_IN_FLIGHT_PER_WEBHOOK
     load.check(most_again=0)
 
 

@@ -97,8 +97,9 @@ def broker(
 ) -> Iterator[Broker]:
     broker = Broker(tmp_path_factory.mktemp("b"))
     settings.REDIS_URL = f"unix://{broker.socket}"
-    monkeypatch.setattr(current_app.conf, "broker_url", f"redis+socket://{broker.socket}")
+    # Until it is set, this one is what the other one says; so it comes first, to be put back as it was.
     monkeypatch.setattr(current_app.conf, "broker_write_url", f"redis+socket://{broker.socket}")
+    monkeypatch.setattr(current_app.conf, "broker_url", f"redis+socket://{broker.socket}")
     wake._ringer_of_process.cache_clear()
     yield broker
     wake._ringer_of_process(os.getpid()).close()

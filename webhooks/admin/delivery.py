@@ -1,18 +1,26 @@
 import json
-from typing import Any
+from typing import Any, ClassVar
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext_lazy
 
 from webhooks import wake
 from webhooks.admin.filters import DeliveryFilter, EventFilter, WebhookFilter
 from webhooks.models import Attempt, Delivery
 from webhooks.models.delivery import DeliveryQuerySet
-from winkhooks.admin import LogAdmin, RecentFilter, change_link, list_link, preformatted
+from webhooks.operations import parts_of_queue
+from winkhooks.admin import LogAdmin, RecentFilter, change_link, exact_time, list_link, preformatted, two_lines
+
+ENDED_ALREADY = ngettext_lazy(
+    "%(count)d delivery was left as it is: it has ended already.",
+    "%(count)d deliveries were left as they are: they have ended already.",
+    "count",
+)
 
 
 def header_lines(headers: Any) -> SafeString | str:
@@ -23,9 +31,37 @@ def header_lines(headers: Any) -> SafeString | str:
         return preformatted(json.dumps(headers, ensure_ascii=False, indent=2))
 
 
+class QueueFilter(admin.SimpleListFilter):
+    """Keeps parts of what has not ended, as the page of operations counts them."""
+
+    title = _("queue")
+    parameter_name = "queue"
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> list[tuple[str, Any]]:
+        return [
+            ("due", _("Due now")),
+            ("under_way", _("Under way")),
+            ("later", _("Due later")),
+            ("leases_overdue", _("Leases overdue")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        part = parts_of_queue(timezone.now()).get(self.value() or "")
+        # The other conditions are those of the index `delivery_due`.
+        return None if part is None else queryset.filter(part, next_attempt_at__isnull=False, finished_at=None)
+
+
 class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]  # has no type parameters when it runs
     model = Attempt
-    fields = ("number", "started_at", "duration_ms", "http_status", "error", "error_text", "remote_address")
+    fields: ClassVar[Any] = (
+        "number",
+        exact_time(Attempt, "started_at"),
+        "duration_ms",
+        "http_status",
+        "error",
+        "error_text",
+        "remote_address",
+    )
     readonly_fields = fields
     ordering = ("number",)
     show_change_link = True
@@ -46,22 +82,20 @@ class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]  # has no ty
 
 @admin.register(Delivery)
 class DeliveryAdmin(LogAdmin):
+    # What goes together shares a column, so that a screen of 1280 pixels shows all of it.
     list_display = (
-        "id",
+        exact_time(Delivery, "created_at"),
         "event_link",
-        "webhook_link",
-        "status",
-        "attempt_count",
-        "last_http_status",
-        "next_attempt_at",
-        "end_reason",
-        "account_link",
+        "webhook_and_account",
+        "status_and_reason",
+        "attempts_and_answer",
+        exact_time(Delivery, "next_attempt_at"),
     )
-    list_filter = (WebhookFilter, EventFilter, "status", "end_reason", RecentFilter)
+    list_filter = (WebhookFilter, EventFilter, "status", QueueFilter, "end_reason", RecentFilter)
     list_select_related = False
     search_ids = ("id", "event__id", "webhook__id")
     search_help_text = _("The beginning of the id of a delivery, an event or a webhook.")
-    fields = (
+    fields: ClassVar[Any] = (
         "id",
         "event",
         "webhook",
@@ -72,10 +106,10 @@ class DeliveryAdmin(LogAdmin):
         "attempts_link",
         "budget_start",
         "last_http_status",
-        "next_attempt_at",
-        "leased_until",
-        "created_at",
-        "finished_at",
+        exact_time(Delivery, "next_attempt_at"),
+        exact_time(Delivery, "leased_until"),
+        exact_time(Delivery, "created_at"),
+        exact_time(Delivery, "finished_at"),
     )
     inlines = (AttemptInline,)
     actions = ("redeliver", "retry_now", "cancel")
@@ -99,20 +133,17 @@ class DeliveryAdmin(LogAdmin):
         wake.ring_on_commit()
         self.tell(
             request,
-            messages.SUCCESS,
-            ngettext("%(count)d delivery will be sent again.", "%(count)d deliveries will be sent again.", changed),
             changed,
-        )
-        left = selected - changed
-        self.tell(
-            request,
-            messages.WARNING,
-            ngettext(
-                "%(count)d delivery was left as it is: it has not ended yet, or its webhook was removed.",
-                "%(count)d deliveries were left as they are: they have not ended yet, or their webhook was removed.",
-                left,
+            ngettext_lazy(
+                "%(count)d delivery will be sent again.", "%(count)d deliveries will be sent again.", "count"
             ),
-            left,
+            selected - changed,
+            ngettext_lazy(
+                "%(count)d delivery was left as it is: it has not ended yet, or its webhook is disabled or removed.",
+                "%(count)d deliveries were left as they are: they have not ended yet, or their webhook is disabled or "
+                "removed.",
+                "count",
+            ),
         )
 
     @admin.action(description=_("Retry now"), permissions=["work"])
@@ -122,11 +153,11 @@ class DeliveryAdmin(LogAdmin):
         wake.ring_on_commit()
         self.tell(
             request,
-            messages.SUCCESS,
-            ngettext("%(count)d delivery will be tried now.", "%(count)d deliveries will be tried now.", changed),
             changed,
+            ngettext_lazy("%(count)d delivery will be tried now.", "%(count)d deliveries will be tried now.", "count"),
+            selected - changed,
+            ENDED_ALREADY,
         )
-        self._tell_ended(request, selected - changed)
 
     @admin.action(description=_("Cancel"), permissions=["work"])
     def cancel(self, request: HttpRequest, queryset: DeliveryQuerySet) -> None:
@@ -134,27 +165,28 @@ class DeliveryAdmin(LogAdmin):
         changed = queryset.cancel(Delivery.EndReason.BY_USER)
         self.tell(
             request,
-            messages.SUCCESS,
-            ngettext("%(count)d delivery was cancelled.", "%(count)d deliveries were cancelled.", changed),
             changed,
+            ngettext_lazy("%(count)d delivery was cancelled.", "%(count)d deliveries were cancelled.", "count"),
+            selected - changed,
+            ENDED_ALREADY,
         )
-        self._tell_ended(request, selected - changed)
-
-    def _tell_ended(self, request: HttpRequest, count: int) -> None:
-        text = ngettext(
-            "%(count)d delivery was left as it is: it has ended already.",
-            "%(count)d deliveries were left as they are: they have ended already.",
-            count,
-        )
-        self.tell(request, messages.WARNING, text, count)
 
     @admin.display(description=_("event"))
     def event_link(self, delivery: Delivery) -> SafeString:
         return change_link(delivery.event, delivery.event.type_id)
 
     @admin.display(description=_("webhook"))
-    def webhook_link(self, delivery: Delivery) -> SafeString:
-        return change_link(delivery.webhook, delivery.webhook)
+    def webhook_and_account(self, delivery: Delivery) -> SafeString:
+        return two_lines(change_link(delivery.webhook, delivery.webhook), self.account_link(delivery))
+
+    @admin.display(description=_("status"))
+    def status_and_reason(self, delivery: Delivery) -> SafeString:
+        return two_lines(delivery.get_status_display(), delivery.get_end_reason_display())
+
+    @admin.display(description=_("attempts"))
+    def attempts_and_answer(self, delivery: Delivery) -> SafeString:
+        answer = f"HTTP {delivery.last_http_status}" if delivery.last_http_status else ""
+        return two_lines(str(delivery.attempt_count), answer)
 
     @admin.display(description=_("account"))
     def account_link(self, delivery: Delivery) -> SafeString:
@@ -168,24 +200,26 @@ class DeliveryAdmin(LogAdmin):
 @admin.register(Attempt)
 class AttemptAdmin(LogAdmin):
     list_display = (
-        "id",
+        exact_time(Attempt, "started_at"),
         "delivery_link",
         "number",
-        "started_at",
         "duration_ms",
-        "http_status",
-        "error",
+        "answer",
         "remote_address",
     )
     list_filter = (DeliveryFilter, "error", RecentFilter)
     search_ids = ("id", "delivery__id")
     search_help_text = _("The beginning of the id of an attempt or a delivery.")
-    fields = (
+    fields: ClassVar[Any] = (
         "id",
         "delivery",
         "number",
-        "started_at",
+        exact_time(Attempt, "started_at"),
         "duration_ms",
+        "lookup_ms",
+        "connect_ms",
+        "tls_ms",
+        "wait_ms",
         "http_status",
         "error",
         "error_text",
@@ -201,6 +235,10 @@ class AttemptAdmin(LogAdmin):
     @admin.display(description=_("delivery"))
     def delivery_link(self, attempt: Attempt) -> SafeString:
         return change_link(Delivery(pk=attempt.delivery_id), attempt.delivery_id)
+
+    @admin.display(description=_("answer"))
+    def answer(self, attempt: Attempt) -> SafeString:
+        return two_lines(f"HTTP {attempt.http_status}" if attempt.http_status else "", attempt.get_error_display())
 
     @admin.display(description=_("request headers"))
     def request_headers_text(self, attempt: Attempt) -> SafeString | str:

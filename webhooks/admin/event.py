@@ -1,5 +1,5 @@
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Account
 from webhooks.admin.filters import AccountFilter
 from webhooks.models import Delivery, Event, EventType, Webhook
-from winkhooks.admin import LogAdmin, ReadOnlyAdmin, RecentFilter, change_link, list_link, preformatted
+from winkhooks.admin import LogAdmin, ReadOnlyAdmin, RecentFilter, change_link, exact_time, list_link, preformatted
 
 
 def pretty_json(content: object) -> SafeString | str:
@@ -79,17 +79,18 @@ class TypeFilter(admin.SimpleListFilter):
 
 @admin.register(Event)
 class EventAdmin(LogAdmin):
-    list_display = ("id", "type_key", "account_link", "occurred_at", "status", "deliveries_link")
+    list_display = (exact_time(Event, "occurred_at"), "type_key", "account_link", "status", "deliveries_link")
     list_filter = (AccountFilter, "status", RecentFilter, "recipient_role", TypeFilter)
     list_select_related = ("account",)
     search_help_text = _("The beginning of an id, or a whole idempotency key.")
-    fields = (
+    fields: ClassVar[Any] = (
         "id",
         "type",
         "account",
         "recipient_role",
-        "occurred_at",
-        "created_at",
+        exact_time(Event, "occurred_at"),
+        exact_time(Event, "created_at"),
+        exact_time(Event, "dispatched_at"),
         "idempotency_key",
         "status",
         "deliveries_link",

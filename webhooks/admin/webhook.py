@@ -1,20 +1,23 @@
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin import helpers
+from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from webhooks.admin.filters import AccountFilter
-from webhooks.models import Delivery, EventType, StaleVersion, Webhook
-from winkhooks.admin import ModelAdmin, change_link, list_link
+from webhooks.forms import choosable_event_types
+from webhooks.health import Health, present_health
+from webhooks.models import Delivery, StaleVersion, Webhook
+from winkhooks.admin import ModelAdmin, change_link, exact_time, list_link, two_lines
 
 SECRETS = ("secret", "previous_secret")
 # Marks what was posted over a version that is not the present one any more.
@@ -29,6 +32,11 @@ class WebhookAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # has no typ
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["seen_version"].initial = self.instance.version
+        # Who may only look has no fields.
+        if "event_types" in self.fields:
+            event_types_field = self.fields["event_types"]
+            assert isinstance(event_types_field, forms.ModelMultipleChoiceField)
+            event_types_field.queryset = choosable_event_types(self.instance)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -75,6 +83,23 @@ class StateFilter(admin.SimpleListFilter):
         return None
 
 
+class HealthFilter(admin.SimpleListFilter):
+    """Keeps webhooks that are there, by how they are doing; disabled ones are found by their state."""
+
+    title = _("health")
+    parameter_name = "health"
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> list[tuple[str, Any]]:
+        return [choice for choice in Health.choices if choice[0] != Health.DISABLED]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        value = self.value()
+        if value is None:
+            return None
+        present: QuerySet[Any] = queryset.filter(removed_at=None).annotate(health=present_health())
+        return present.filter(health=value)
+
+
 @admin.register(Webhook)
 class WebhookAdmin(ModelAdmin):
     """Staff may rename webhooks, choose their events, limit their requests, switch and remove them.
@@ -88,49 +113,58 @@ class WebhookAdmin(ModelAdmin):
         "name",
         "account_link",
         "url",
-        "state",
-        "disabled_reason",
-        "consecutive_failures",
-        "created_at",
+        "state_and_health",
         "deliveries_link",
     )
-    list_filter = (AccountFilter, StateFilter, "disabled_reason", "created_at")
+    list_filter = (AccountFilter, StateFilter, HealthFilter, "disabled_reason", "created_at")
     list_select_related = ("account",)
     search_ids = ("id", "account__id")
     search_fields = ("name", "url", "account__name")
     search_help_text = _("A name, a part of the URL, an account, or the beginning of the id of a webhook or account.")
     filter_horizontal = ("event_types",)
-    readonly_fields = (
-        "id",
-        "account",
-        "url",
-        "state",
-        "disabled_at",
-        "disabled_reason",
-        "disabled_by",
-        "removed_at",
-        "removed_by",
-        "failing_since",
-        "consecutive_failures",
-        "cooling_until",
-        "previous_secret_expires_at",
-        "version",
-        "created_by",
-        "created_at",
-        "updated_at",
-        "deliveries_link",
-    )
-    fieldsets = (
+    fieldsets: ClassVar[Any] = (
         (None, {"fields": ("id", "name", "account", "url", "event_types", "rate_limit", "deliveries_link")}),
         (
             _("State"),
-            {"fields": ("state", "disabled_at", "disabled_reason", "disabled_by", "removed_at", "removed_by")},
+            {
+                "fields": (
+                    "state",
+                    exact_time(Webhook, "disabled_at"),
+                    "disabled_reason",
+                    "disabled_by",
+                    exact_time(Webhook, "removed_at"),
+                    "removed_by",
+                )
+            },
         ),
-        (_("Health"), {"fields": ("failing_since", "consecutive_failures", "cooling_until")}),
+        (
+            _("Health"),
+            {
+                "fields": (
+                    exact_time(Webhook, "failing_since"),
+                    "consecutive_failures",
+                    exact_time(Webhook, "cooling_until"),
+                    "notified_state",
+                    exact_time(Webhook, "notified_at"),
+                )
+            },
+        ),
         (
             _("Changes"),
-            {"fields": ("version", "created_by", "created_at", "updated_at", "previous_secret_expires_at")},
+            {
+                "fields": (
+                    "version",
+                    "created_by",
+                    exact_time(Webhook, "created_at"),
+                    exact_time(Webhook, "updated_at"),
+                    exact_time(Webhook, "previous_secret_expires_at"),
+                )
+            },
         ),
+    )
+    # All that they show, but for what staff may change.
+    readonly_fields: ClassVar[Any] = tuple(
+        field for field in flatten_fieldsets(fieldsets) if field not in ("name", "event_types", "rate_limit")
     )
     actions = ("enable", "disable", "remove")
 
@@ -145,11 +179,6 @@ class WebhookAdmin(ModelAdmin):
         if not self.has_change_permission(request, obj):
             return fieldsets
         return (*fieldsets, (None, {"fields": ("seen_version",)}))
-
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "event_types":
-            kwargs["queryset"] = EventType.objects.filter(delivered=True).defer("schema", "example")
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -189,47 +218,36 @@ class WebhookAdmin(ModelAdmin):
 
     @admin.action(description=_("Enable"), permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
-        changed = [webhook for webhook in queryset if webhook.enable()]
-        left = len(queryset) - len(changed)
+        by = staff(request)
+        changed = [webhook for webhook in queryset if webhook.enable(by=by)]
         self._log(request, changed, "enabled")
         self.tell(
             request,
-            messages.SUCCESS,
-            ngettext("%(count)d webhook was enabled.", "%(count)d webhooks were enabled.", len(changed)),
             len(changed),
-        )
-        self.tell(
-            request,
-            messages.WARNING,
-            ngettext(
+            ngettext_lazy("%(count)d webhook was enabled.", "%(count)d webhooks were enabled.", "count"),
+            len(queryset) - len(changed),
+            ngettext_lazy(
                 "%(count)d webhook was left as it is: it is enabled already, or removed.",
                 "%(count)d webhooks were left as they are: they are enabled already, or removed.",
-                left,
+                "count",
             ),
-            left,
         )
 
     @admin.action(description=_("Disable"), permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
         by = staff(request)
         changed = [webhook for webhook in queryset if webhook.disable(Webhook.DisabledReason.BY_USER, by=by)]
-        left = len(queryset) - len(changed)
         self._log(request, changed, "enabled")
         self.tell(
             request,
-            messages.SUCCESS,
-            ngettext("%(count)d webhook was disabled.", "%(count)d webhooks were disabled.", len(changed)),
             len(changed),
-        )
-        self.tell(
-            request,
-            messages.WARNING,
-            ngettext(
+            ngettext_lazy("%(count)d webhook was disabled.", "%(count)d webhooks were disabled.", "count"),
+            len(queryset) - len(changed),
+            ngettext_lazy(
                 "%(count)d webhook was left as it is: it is disabled already, or removed.",
                 "%(count)d webhooks were left as they are: they are disabled already, or removed.",
-                left,
+                "count",
             ),
-            left,
         )
 
     @admin.action(description=_("Remove"), permissions=["change"])
@@ -239,23 +257,17 @@ class WebhookAdmin(ModelAdmin):
             return self._confirm_removal(request, queryset)
         by = staff(request)
         changed = [webhook for webhook in queryset if webhook.remove(by=by)]
-        left = len(queryset) - len(changed)
         self._log(request, changed, "removed")
         self.tell(
             request,
-            messages.SUCCESS,
-            ngettext("%(count)d webhook was removed.", "%(count)d webhooks were removed.", len(changed)),
             len(changed),
-        )
-        self.tell(
-            request,
-            messages.WARNING,
-            ngettext(
+            ngettext_lazy("%(count)d webhook was removed.", "%(count)d webhooks were removed.", "count"),
+            len(queryset) - len(changed),
+            ngettext_lazy(
                 "%(count)d webhook was left as it is: it had been removed already.",
                 "%(count)d webhooks were left as they are: they had been removed already.",
-                left,
+                "count",
             ),
-            left,
         )
         return None
 
@@ -284,6 +296,14 @@ class WebhookAdmin(ModelAdmin):
         if webhook.removed_at:
             return gettext("Removed")
         return gettext("Enabled") if webhook.enabled else gettext("Disabled")
+
+    @admin.display(description=_("state"), ordering="consecutive_failures")
+    def state_and_health(self, webhook: Webhook) -> SafeString:
+        health = webhook.get_disabled_reason_display()
+        if not health and webhook.consecutive_failures:
+            text = ngettext("%(count)d failure in a row", "%(count)d failures in a row", webhook.consecutive_failures)
+            health = text % {"count": webhook.consecutive_failures}
+        return two_lines(self.state(webhook), health)
 
     @admin.display(description=_("deliveries"))
     def deliveries_link(self, webhook: Webhook) -> SafeString:

@@ -69,7 +69,7 @@ WITH due AS (
                 AND (delivery.leased_until IS NULL OR delivery.leased_until <= %(now)s)
             ORDER BY delivery.next_attempt_at
             -- The limit below would do, but the planner does not see it here: it would sort and lock the whole backlog.
-            LIMIT asked.room
+            LIMIT CASE line.priority WHEN 2 THEN greatest(asked.room - %(kept)s, 0) ELSE asked.room END
             FOR NO KEY UPDATE SKIP LOCKED
         ) AS oldest
         LIMIT asked.room
@@ -84,6 +84,9 @@ RETURNING delivery.id, delivery.webhook_id, due.webhook_version, delivery.event_
     delivery.priority, delivery.attempt_count, delivery.budget_start, delivery.leased_until
 """
 FIRST_CURSOR = UUID(int=0)
+# Replays get so small a part of the room that a webhook has: only while less of it is taken they are. So what happens
+# now finds room, whatever waits of the past.
+REPLAY_PART = 5
 SECRETS = ["webhook__secret", "webhook__previous_secret"]
 
 
@@ -102,6 +105,10 @@ class Claim(NamedTuple):
     leased_until: datetime
 
     @property
+    def is_replay(self) -> bool:
+        return self.priority == Delivery.Priority.REPLAY
+
+    @property
     def attempt_number(self) -> int:
         return self.attempt_count + 1
 
@@ -115,7 +122,7 @@ def claim(taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID = FIRST
     """Take up to `limit` due deliveries, and so many of each webhook that the caller has `room` of them.
 
     `taken` says how many it has already. The webhooks behind `cursor` come first; none that is rationed is asked. Of a
-    webhook first attempts come first, then retries, then replays, the oldest of each first.
+    webhook first attempts come first, then retries, then some replays, the oldest of each first.
     """
     now = timezone.now()
     rooms = {webhook_id: room - taken.get(webhook_id, 0) for webhook_id in webhooks_with_work(now, cursor)}
@@ -123,8 +130,8 @@ def claim(taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID = FIRST
     if not rooms or limit <= 0:
         return []
     if connection.vendor == "postgresql":
-        return _claim_at_once(rooms, limit, now)
-    return _claim_one_by_one(rooms, limit, now)
+        return _claim_at_once(rooms, limit, kept_from_replays(room), now)
+    return _claim_one_by_one(rooms, limit, kept_from_replays(room), now)
 
 
 def webhooks_with_work(now: datetime, cursor: UUID = FIRST_CURSOR) -> list[UUID]:
@@ -151,7 +158,12 @@ def _uuid(value: UUID | str) -> UUID:
     return value if isinstance(value, UUID) else UUID(value)
 
 
-def _claim_at_once(rooms: Mapping[UUID, int], limit: int, now: datetime) -> list[Claim]:
+def kept_from_replays(room: int) -> int:
+    """Return how much of the room of a webhook replays must leave free."""
+    return room - max(1, room // REPLAY_PART)
+
+
+def _claim_at_once(rooms: Mapping[UUID, int], limit: int, kept: int, now: datetime) -> list[Claim]:
     with connection.cursor() as db_cursor:
         db_cursor.execute(
             CLAIM_POSTGRESQL,
@@ -159,6 +171,7 @@ def _claim_at_once(rooms: Mapping[UUID, int], limit: int, now: datetime) -> list
                 "webhook_ids": array(rooms),
                 "rooms": array(rooms.values()),
                 "limit": limit,
+                "kept": kept,
                 "now": now,
                 "leased_until": lease_from(now),
             },
@@ -166,7 +179,7 @@ def _claim_at_once(rooms: Mapping[UUID, int], limit: int, now: datetime) -> list
         return _in_order(Claim(*row) for row in db_cursor.fetchall())
 
 
-def _claim_one_by_one(rooms: Mapping[UUID, int], limit: int, now: datetime) -> list[Claim]:
+def _claim_one_by_one(rooms: Mapping[UUID, int], limit: int, kept: int, now: datetime) -> list[Claim]:
     """Do the same where the database has neither LATERAL nor SKIP LOCKED, and one writer at a time anyway."""
     with transaction.atomic():
         rationed = set(Webhook.objects.rationed().values_list("pk", flat=True))
@@ -174,7 +187,7 @@ def _claim_one_by_one(rooms: Mapping[UUID, int], limit: int, now: datetime) -> l
         for webhook_id, room in rooms.items():
             wanted = min(room, limit - len(delivery_ids))
             if wanted > 0 and webhook_id not in rationed:
-                delivery_ids += due_of(webhook_id, now).values_list("pk", flat=True)[:wanted]
+                delivery_ids += first_of(due_of(webhook_id, now), wanted, room - kept)
         return lease(delivery_ids, now)
 
 
@@ -186,6 +199,14 @@ def _due(now: datetime) -> DeliveryQuerySet:
 def due_of(webhook_id: UUID, now: datetime) -> DeliveryQuerySet:
     """Return what is due at a webhook and in no worker's hands, in the order in which it is to be sent."""
     return _due(now).filter(webhook=webhook_id).order_by("priority", "next_attempt_at")
+
+
+def first_of(due: DeliveryQuerySet, count: int, replay_count: int) -> list[UUID]:
+    """Return the ids of the first `count`, with no more than `replay_count` replays, which come last."""
+    rows = list(due.values_list("pk", "priority")[:count])
+    others = [pk for pk, priority in rows if priority != Delivery.Priority.REPLAY]
+    replays = [pk for pk, priority in rows if priority == Delivery.Priority.REPLAY]
+    return others + replays[: max(0, replay_count)]
 
 
 def lease(delivery_ids: list[UUID], now: datetime) -> list[Claim]:

@@ -3,7 +3,7 @@
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -11,7 +11,6 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.db import DatabaseError, InterfaceError, connection
 from django.dispatch import receiver
@@ -25,6 +24,7 @@ from webhooks.engine.record import Result
 from webhooks.engine.recorder import Recorder
 from webhooks.engine.request import make_request
 from webhooks.engine.slots import process_slots
+from webhooks.engine.targets import Targets
 from webhooks.engine.transport import Answer, Request, Transport
 from webhooks.engine.waiting import Line, Waiting
 from webhooks.models import Attempt, Delivery, Webhook
@@ -32,13 +32,13 @@ from webhooks.models import Attempt, Delivery, Webhook
 logger = structlog.get_logger(__name__)
 
 # Answers wait no longer to be recorded, and so long the loop waits at most for anything to happen.
-POLL_SECONDS = 0.02
-RECORD_BATCH = 200
+POLL_SECONDS = 0.01
+RECORD_BATCH = 150
 # A process claims so many times what may be in flight, in all and of each webhook, to ask the database seldom.
 STOCK = 10
 # What is under way, in flight or answered and not recorded, would be sent again if the process died: no more than so
 # many times what may be in flight.
-UNDER_WAY = 4
+UNDER_WAY = 3
 # What is claimed and waits its turn may be cancelled, its webhook changed or switched off: so often it is looked at.
 REVIEW_SECONDS = 0.5
 # A process stops taking work after this long, so that restarts and other tasks get their turn.
@@ -97,7 +97,7 @@ class Drain:
         self._intake = Intake(room_per_webhook=STOCK * settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK)
         self._most_under_way = UNDER_WAY * settings.WEBHOOK_IN_FLIGHT
         self._waiting = Waiting(settings.WEBHOOK_IN_FLIGHT, settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK)
-        self._targets: dict[UUID, Webhook] = {}
+        self._targets = Targets()
         # Until when this process has each delivery that waits, is in flight or is not recorded yet.
         self._leases: dict[UUID, datetime] = {}
         self._results: list[Result] = []
@@ -153,8 +153,7 @@ class Drain:
 
     def _queue(self, claims: list[Claim]) -> None:
         """Queue what was claimed; cancel what is for a webhook that is switched off."""
-        known = {webhook_id: webhook.version for webhook_id, webhook in self._targets.items()}
-        self._load({each.webhook_id for each in claims if known.get(each.webhook_id) != each.webhook_version})
+        self._mark_failing(self._targets.refresh((each.webhook_id, each.webhook_version) for each in claims))
         for claimed in claims:
             # One that is here already comes again when the clock has jumped over the end of its lease: only that moves.
             is_new = claimed.delivery_id not in self._leases
@@ -163,14 +162,9 @@ class Drain:
                 self._waiting.add(claimed)
         self._cancel_for_disabled()
 
-    def _load(self, webhook_ids: set[UUID]) -> None:
-        webhooks = _load(webhook_ids) if webhook_ids else {}
-        self._targets |= webhooks
-        for webhook_id, webhook in webhooks.items():
-            self._waiting.mark(webhook_id, failing=webhook.failing_since is not None)
-        for webhook_id in webhook_ids - webhooks.keys():
-            # Its deliveries stay claimed, and so are tried again when the lease has run out.
-            self._targets.pop(webhook_id, None)
+    def _mark_failing(self, webhooks: Iterable[Webhook]) -> None:
+        for webhook in webhooks:
+            self._waiting.mark(webhook.pk, failing=webhook.failing_since is not None)
 
     def _review(self) -> None:
         """Look again at what waits its turn: drop what was cancelled, take over what was changed at its webhook."""
@@ -180,22 +174,21 @@ class Drain:
         self._reviewed_at = now
         current = Delivery.objects.filter(pk__in=any_of(claimed.delivery_id for claimed in self._waiting))
         rows = list(current.values_list("pk", "next_attempt_at", "webhook_id", "webhook__version"))
-        self._load(
-            {
-                webhook_id
-                for _, _, webhook_id, version in rows
-                if webhook_id not in self._targets or self._targets[webhook_id].version != version
-            }
-        )
+        self._mark_failing(self._targets.refresh((webhook_id, version) for _, _, webhook_id, version in rows))
         ended = {pk for pk, next_attempt_at, _, _ in rows if next_attempt_at is None}
         self._release(self._waiting.drop(lambda claimed: claimed.delivery_id in ended))
         self._cancel_for_disabled()
 
     def _cancel_for_disabled(self) -> None:
-        off = {pk: webhook.reason_to_cancel for pk, webhook in self._targets.items() if webhook.reason_to_cancel}
-        dropped = self._waiting.drop(lambda claimed: claimed.webhook_id in off) if off else []
-        for reason in {off[claimed.webhook_id] for claimed in dropped}:
-            ids = [claimed.delivery_id for claimed in dropped if off[claimed.webhook_id] == reason]
+        off = {webhook.pk: webhook for webhook in self._targets if webhook.reason_to_cancel(replay=False)}
+
+        def reason_to_cancel(claimed: Claim) -> str:
+            webhook = off.get(claimed.webhook_id)
+            return webhook.reason_to_cancel(replay=claimed.is_replay) if webhook else ""
+
+        dropped = self._waiting.drop(lambda claimed: bool(reason_to_cancel(claimed))) if off else []
+        for reason in {reason_to_cancel(claimed) for claimed in dropped}:
+            ids = [claimed.delivery_id for claimed in dropped if reason_to_cancel(claimed) == reason]
             Delivery.objects.filter(pk__in=ids).cancel(reason)
         self._release(dropped)
 
@@ -344,18 +337,3 @@ class Drain:
             self._paused_until = time.monotonic() + self._pause
             logger.warning("database_failed", step=step.__name__, error=str(error), pause_seconds=self._pause)
             connection.close()
-
-
-def _load(webhook_ids: set[UUID]) -> dict[UUID, Webhook]:
-    """Return the webhooks; one whose secret cannot be decrypted is left out and must not stop the others."""
-    try:
-        return Webhook.objects.in_bulk(webhook_ids)
-    except ImproperlyConfigured:
-        pass
-    webhooks = {}
-    for webhook_id in webhook_ids:
-        try:
-            webhooks[webhook_id] = Webhook.objects.get(pk=webhook_id)
-        except ImproperlyConfigured as error:
-            logger.error("webhook_unreadable", webhook=str(webhook_id), error=str(error))
-    return webhooks

@@ -10,8 +10,10 @@ from webhooks.engine.dispatch import MOST_EVENTS, dispatch
 from webhooks.engine.ration import claim_rationed
 
 # So often it looks for new events, and for older deliveries; for these less often while new events alone fill the room.
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.01
 OLDER_SECONDS = 0.1
+# So many older ones are claimed at once: nothing is sent while the database looks for them.
+MOST_CLAIMED = 300
 # It takes bodies of so many bytes at once, going by the size of those before: at first, some of the largest.
 MOST_BYTES = 16 * 1024 * 1024
 FIRST_BODY_BYTES = 256 * 1024
@@ -40,8 +42,9 @@ class Intake:
         # Where older deliveries wait, new ones go behind them.
         claims = self._dispatch(taken, 0 if self._more_is_older else room, now)
         room -= len(claims)
-        if room > 0 and (is_idle or self._should_claim(now)):
-            claims += self._claim(taken, room, now)
+        # Who is idle sends what is new before looking further.
+        if room > 0 and (not claims if is_idle else self._should_claim(now)):
+            claims += self._claim(taken, min(room, MOST_CLAIMED), now)
         if claims:
             self._body_bytes = max(1, sum(len(claimed.body) for claimed in claims) // len(claims))
         self.more_is_due = bool(claims) or self._more_is_new

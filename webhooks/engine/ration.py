@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from webhooks.engine.claim import Claim, due_of, lease
+from webhooks.engine.claim import Claim, due_of, first_of, kept_from_replays, lease
 from webhooks.models import Delivery, Webhook
 from webhooks.models.delivery import DeliveryQuerySet
 
@@ -40,13 +40,14 @@ def claim_rationed(taken: Mapping[UUID, int], room: int, limit: int) -> Rations:
         return rations
     due = Delivery.objects.filter(webhook=OuterRef("pk"), next_attempt_at__lte=now)
     for webhook_id in open_now.filter(Exists(due)).order_by("?").values_list("pk", flat=True)[:WEBHOOKS_AT_ONCE]:
-        wanted = min(room - taken.get(webhook_id, 0), limit - len(rations.claims))
+        free = room - taken.get(webhook_id, 0)
+        wanted = min(free, limit - len(rations.claims))
         if wanted > 0:
-            _take(webhook_id, wanted, now, rations)
+            _take(webhook_id, wanted, free - kept_from_replays(room), now, rations)
     return rations
 
 
-def _take(webhook_id: UUID, wanted: int, now: datetime, rations: Rations) -> None:
+def _take(webhook_id: UUID, wanted: int, replays: int, now: datetime, rations: Rations) -> None:
     with transaction.atomic():
         webhook = (
             Webhook.objects.select_for_update(skip_locked=True, no_key=True)
@@ -57,7 +58,7 @@ def _take(webhook_id: UUID, wanted: int, now: datetime, rations: Rations) -> Non
         if webhook is None:
             return
         allowed = _allowed(webhook, now)
-        due = list(_in_turn(webhook, now).values_list("pk", flat=True)[: min(wanted, allowed) + 1])
+        due = first_of(_in_turn(webhook, now), min(wanted, allowed) + 1, replays)
         chosen = due[: min(wanted, allowed)]
         rations.more_follows |= len(due) > allowed and webhook.cooling_until is None
         if chosen and webhook.cooling_until is None:
@@ -68,9 +69,13 @@ def _take(webhook_id: UUID, wanted: int, now: datetime, rations: Rations) -> Non
 
 def _in_turn(webhook: Webhook, now: datetime) -> DeliveryQuerySet:
     due = due_of(webhook.pk, now)
+    if webhook.cooling_until is None:
+        return due
     # The probe is the oldest delivery, whatever it is. With the first attempt of a new one each time, none of a webhook
-    # that keeps failing would ever come to its end.
-    return due if webhook.cooling_until is None else due.order_by("pk")
+    # that keeps failing would ever come to its end. A replay decides nothing, and goes only where nothing else is due.
+    due = due.order_by("pk")
+    probes = due.exclude(priority=Delivery.Priority.REPLAY)
+    return probes if probes.exists() else due
 
 
 def _allowed(webhook: Webhook, now: datetime) -> int:

@@ -1,6 +1,7 @@
 """Writing down what came of a batch: attempts, the states they lead to and the webhooks' health, in one transaction."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from webhooks import health
 from webhooks.engine.claim import Claim
 from webhooks.engine.outcome import Outcome
 from webhooks.engine.postgresql import array
-from webhooks.engine.transport import Answer, Request
+from webhooks.engine.transport import Answer, Phases, Request
 from webhooks.models import Attempt, Delivery, Webhook
 from webhooks.models.delivery import DeliveryQuerySet
 from winkhooks.uuid7 import uuid7_text
@@ -29,35 +30,50 @@ logger = structlog.get_logger(__name__)
 # next attempt was cancelled while its request was under way, one with another budget was redelivered besides: they stay
 # so, unless the receiver took it after all.
 SAVE_POSTGRESQL = """
-UPDATE webhooks_delivery AS delivery
-SET attempt_count = delivery.attempt_count + 1,
-    leased_until = NULL,
-    priority = greatest(delivery.priority, %(retry)s),
-    url = result.url,
-    last_http_status = result.http_status,
-    status = result.status,
-    end_reason = result.end_reason,
-    next_attempt_at = result.next_attempt_at,
-    finished_at = CASE WHEN result.next_attempt_at IS NULL THEN %(now)s::timestamptz END
-FROM unnest(
-    %(id)s::uuid[], %(lease)s::timestamptz[], %(url)s::text[], %(http_status)s::smallint[],
-    %(status)s::text[], %(end_reason)s::text[], %(next_attempt_at)s::timestamptz[], %(budget_start)s::int[]
-) AS result(id, lease, url, http_status, status, end_reason, next_attempt_at, budget_start)
-WHERE delivery.id = result.id AND delivery.leased_until = result.lease
-    AND (
-        delivery.next_attempt_at IS NOT NULL AND delivery.budget_start = result.budget_start
-        OR result.status = 'SUCCEEDED'
-    )
-RETURNING delivery.id
+WITH result AS (
+    SELECT * FROM unnest(
+        %(id)s::uuid[], %(lease)s::timestamptz[], %(url)s::text[], %(http_status)s::smallint[],
+        %(status)s::text[], %(end_reason)s::text[], %(next_attempt_at)s::timestamptz[], %(budget_start)s::int[]
+    ) AS result(id, lease, url, http_status, status, end_reason, next_attempt_at, budget_start)
+), saved AS (
+    UPDATE webhooks_delivery AS delivery
+    SET attempt_count = delivery.attempt_count + 1,
+        leased_until = NULL,
+        priority = greatest(delivery.priority, %(retry)s),
+        url = result.url,
+        last_http_status = result.http_status,
+        status = result.status,
+        end_reason = result.end_reason,
+        next_attempt_at = result.next_attempt_at,
+        finished_at = CASE WHEN result.next_attempt_at IS NULL THEN %(now)s::timestamptz END
+    FROM result
+    WHERE delivery.id = result.id AND delivery.leased_until = result.lease
+        AND (
+            delivery.next_attempt_at IS NOT NULL AND delivery.budget_start = result.budget_start
+            OR result.status = 'SUCCEEDED'
+        )
+    RETURNING delivery.id
+)
+-- Mostly there are none, and nothing has to be read.
+SELECT id FROM result WHERE id NOT IN (SELECT id FROM saved)
 """
 
-
-COPY_ATTEMPTS = """
-COPY webhooks_attempt (
-    id, delivery_id, number, started_at, duration_ms, http_status, error, error_text, remote_address,
-    request_headers, response_headers, response_snippet
-) FROM STDIN
-"""
+ATTEMPT_COLUMNS = (
+    "id",
+    "delivery_id",
+    "number",
+    "started_at",
+    "duration_ms",
+    *Phases._fields,
+    "http_status",
+    "error",
+    "error_text",
+    "remote_address",
+    "request_headers",
+    "response_headers",
+    "response_snippet",
+)
+COPY_ATTEMPTS = f"COPY webhooks_attempt ({', '.join(ATTEMPT_COLUMNS)}) FROM STDIN"
 
 
 class Result(NamedTuple):
@@ -84,15 +100,21 @@ def record(results: list[Result]) -> Recorded:
     """
     with transaction.atomic():
         succeeded = Delivery.Status.SUCCEEDED
-        resting = health.note((result.claim.webhook_id, result.outcome.status == succeeded) for result in results)
+        # What becomes of the past says nothing of how the webhook is doing, least of all where it is disabled.
+        resting = health.note(
+            (result.claim.webhook_id, result.outcome.status == succeeded)
+            for result in results
+            if not result.claim.is_replay
+        )
         results = _without_retries_of_disabled(results)
         saved = _save_states(results)
-        _save_attempts([result for result in results if result.claim.delivery_id in saved])
+        _save_attempts(saved)
         # A 410 speaks of the URL that was called; a webhook that has another one by now goes on.
         gone = {(result.claim.webhook_id, result.request.url) for result in results if result.outcome.webhook_is_gone}
         for webhook_id, url in sorted(gone):
             for webhook in Webhook.objects.without_secrets().filter(pk=webhook_id, url=url):
-                webhook.disable(Webhook.DisabledReason.GONE)
+                if not webhook.disable(Webhook.DisabledReason.GONE):
+                    webhook.cancel_recoveries("GONE")
     return Recorded(len(saved), resting)
 
 
@@ -115,26 +137,33 @@ def _without_retries_of_disabled(results: list[Result]) -> list[Result]:
     """Let a retry end as CANCELLED where the webhook was disabled or removed while its request was under way."""
     retrying = {result.claim.webhook_id for result in results if result.outcome.status == Delivery.Status.RETRYING}
     off = Webhook.objects.off().filter(pk__in=retrying).only("enabled", "removed_at") if retrying else []
-    reasons = {webhook.pk: webhook.reason_to_cancel for webhook in off}
+    webhooks = {webhook.pk: webhook for webhook in off}
+    return [_ended(result, webhooks.get(result.claim.webhook_id)) for result in results] if webhooks else results
+
+
+def _ended(result: Result, off: Webhook | None) -> Result:
+    if off is None or result.outcome.status != Delivery.Status.RETRYING:
+        return result
+    reason = off.reason_to_cancel(replay=result.claim.is_replay)
+    return result._replace(outcome=Outcome(Delivery.Status.CANCELLED, reason)) if reason else result
+
+
+def _save_states(results: list[Result]) -> list[Result]:
+    """Write the states that the attempts lead to; return the results whose lease still held."""
+    now = timezone.now()
+    unsaved = _save_at_once(results, now) if connection.vendor == "postgresql" else _save_one_by_one(results, now)
+    if not unsaved:
+        return results
+    # Of what ended otherwise meanwhile the attempt is written all the same, if its lease held.
     return [
-        result._replace(outcome=Outcome(Delivery.Status.CANCELLED, reasons[result.claim.webhook_id]))
-        if result.outcome.status == Delivery.Status.RETRYING and result.claim.webhook_id in reasons
-        else result
+        result
         for result in results
+        if result.claim.delivery_id not in unsaved or _held(result).update(**_facts(result))
     ]
 
 
-def _save_states(results: list[Result]) -> set[UUID]:
-    """Write the states that the attempts lead to; return the deliveries whose lease still held."""
-    now = timezone.now()
-    saved = _save_at_once(results, now) if connection.vendor == "postgresql" else _save_one_by_one(results, now)
-    for result in results:
-        if result.claim.delivery_id not in saved and _held(result).update(**_facts(result)):
-            saved.add(result.claim.delivery_id)
-    return saved
-
-
 def _save_at_once(results: list[Result], now: datetime) -> set[UUID]:
+    """Return the deliveries that were left as they are."""
     with connection.cursor() as cursor:
         cursor.execute(
             SAVE_POSTGRESQL,
@@ -156,21 +185,21 @@ def _save_at_once(results: list[Result], now: datetime) -> set[UUID]:
 
 def _save_one_by_one(results: list[Result], now: datetime) -> set[UUID]:
     """Do the same where the database does not unnest arrays; it has no round trips that would make it slow."""
-    saved = set()
+    unsaved = set()
     for result in results:
         outcome = result.outcome
         held = _held(result)
         if outcome.status != Delivery.Status.SUCCEEDED:
             held = held.unfinished().filter(budget_start=result.claim.budget_start)
-        if held.update(
+        if not held.update(
             **_facts(result),
             status=outcome.status,
             end_reason=outcome.end_reason,
             next_attempt_at=outcome.next_attempt_at,
             finished_at=None if outcome.next_attempt_at else now,
         ):
-            saved.add(result.claim.delivery_id)
-    return saved
+            unsaved.add(result.claim.delivery_id)
+    return unsaved
 
 
 def _held(result: Result) -> DeliveryQuerySet:
@@ -190,43 +219,31 @@ def _facts(result: Result) -> dict[str, Any]:
 
 def _save_attempts(results: list[Result]) -> None:
     if connection.vendor != "postgresql":
-        Attempt.objects.bulk_create([_attempt(result) for result in results])
+        rows = [dict(zip(ATTEMPT_COLUMNS, _row(result, list), strict=True)) for result in results]
+        Attempt.objects.bulk_create([Attempt(**row) for row in rows])
         return
     # COPY costs a third of what an INSERT of the same rows through model instances costs.
     # Django wraps the errors of execute(), but not those of copy(): a broken connection would look like a bug.
     with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(COPY_ATTEMPTS) as copy:
         for result in results:
-            answer = result.answer
-            copy.write_row(
-                (
-                    uuid7_text(),
-                    str(result.claim.delivery_id),
-                    result.claim.attempt_number,
-                    str(answer.started_at),
-                    answer.duration_ms,
-                    answer.http_status,
-                    str(answer.error),
-                    answer.error_text,
-                    answer.remote_address,
-                    to_json(result.request.headers),
-                    to_json(answer.headers),
-                    answer.snippet,
-                )
-            )
+            copy.write_row(_row(result, to_json))
 
 
-def _attempt(result: Result) -> Attempt:
+def _row(result: Result, write_headers: Callable[[Sequence[tuple[str, str]]], object]) -> tuple[object, ...]:
+    """Return the values of ATTEMPT_COLUMNS, as texts where COPY and the model read them alike."""
     answer = result.answer
-    return Attempt(
-        delivery_id=result.claim.delivery_id,
-        number=result.claim.attempt_number,
-        started_at=answer.started_at,
-        duration_ms=answer.duration_ms,
-        http_status=answer.http_status,
-        error=answer.error,
-        error_text=answer.error_text,
-        remote_address=answer.remote_address,
-        request_headers=result.request.headers,
-        response_headers=answer.headers,
-        response_snippet=answer.snippet,
+    return (
+        uuid7_text(),
+        str(result.claim.delivery_id),
+        result.claim.attempt_number,
+        str(answer.started_at),
+        answer.duration_ms,
+        *answer.phases,
+        answer.http_status,
+        str(answer.error),
+        answer.error_text,
+        answer.remote_address,
+        write_headers(result.request.headers),
+        write_headers(answer.headers),
+        answer.snippet,
     )

@@ -49,11 +49,27 @@ class Request(NamedTuple):
     body: bytes
 
 
+class Phases(NamedTuple):
+    """Where the time of a request went, in ms, one phase after the other; None for a phase that did not come about.
+
+    The phase in which a request failed lasted until then. What the duration has more went into the rest of the answer.
+    """
+
+    lookup_ms: int | None = None
+    connect_ms: int | None = None
+    tls_ms: int | None = None
+    wait_ms: int | None = None
+
+
+NO_PHASES = Phases()
+
+
 class Answer(NamedTuple):
     """What came of a request: an HTTP status where it completed, else an error."""
 
     started_at: datetime
     duration_ms: int
+    phases: Phases = NO_PHASES
     http_status: int | None = None
     error: str = ""
     error_text: str = ""
@@ -137,6 +153,7 @@ class _Transfer(Generic[Tag]):
         return Answer(
             started_at=self.started_at,
             duration_ms=duration_ms,
+            phases=NO_PHASES if error == Attempt.Error.REQUEST else self._phases(duration_ms, bool(remote_address)),
             http_status=status,
             error=error,
             error_text=error_text,
@@ -144,6 +161,33 @@ class _Transfer(Generic[Tag]):
             headers=[header for line in self.header_lines if (header := _parse_header(line))],
             snippet=bytes(self.snippet),
         )
+
+    def _phases(self, end: int, is_connected: bool) -> Phases:
+        """Split a duration that ended at `end` by the moments at which phases were done: 0 where they were not.
+
+        Over a kept connection nothing is looked up, connected or negotiated, so that two questions suffice. Where
+        connecting or TLS failed, libcurl gives the end as the moment of the first byte.
+        """
+        moment = self.curl.getinfo
+        looked_up = moment(pycurl.NAMELOOKUP_TIME)
+        if not looked_up and not is_connected:
+            return Phases(lookup_ms=end)
+        first_byte = moment(pycurl.STARTTRANSFER_TIME)
+        answering = int(first_byte * 1000) if first_byte else end
+        if not looked_up:
+            return Phases(wait_ms=answering)
+        connecting = int(looked_up * 1000)
+        connected = moment(pycurl.CONNECT_TIME)
+        if not connected:
+            return Phases(connecting, end - connecting)
+        securing = int(connected * 1000)
+        secured = moment(pycurl.APPCONNECT_TIME)
+        if secured:
+            waiting = int(secured * 1000)
+            return Phases(connecting, securing - connecting, waiting - securing, answering - waiting)
+        if self.curl.getinfo(pycurl.EFFECTIVE_URL).startswith("https:"):
+            return Phases(connecting, securing - connecting, end - securing)
+        return Phases(connecting, securing - connecting, None, answering - securing)
 
     def _open_socket(self, purpose: int, address: Any) -> Any:
         family, kind, protocol, (host, *_) = address

@@ -67,10 +67,14 @@ class Waiting:
                 self._turns.rotate(-1)
 
     def add(self, claimed: Claim) -> None:
+        """Put it at the end of its line, but before replays unless it is one."""
         line = self._lines[claimed.webhook_id]
         if not line.claims:
             self._turns.append(line)
-        line.claims.append(claimed)
+        if not line.claims or claimed.is_replay or not line.claims[-1].is_replay:
+            line.claims.append(claimed)
+        else:
+            line.claims.insert(sum(not waiting.is_replay for waiting in line.claims), claimed)
 
     def pop(self, line: Line) -> Claim:
         claimed = line.claims.popleft()

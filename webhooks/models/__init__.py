@@ -1,8 +1,10 @@
 from webhooks.models.delivery import Attempt, Delivery
 from webhooks.models.event import Event
 from webhooks.models.event_type import EventType
+from webhooks.models.recovery import Recovery
 from webhooks.models.roll_up import HourlyCount, RollUpMark
 from webhooks.models.webhook import StaleVersion, Webhook
+from webhooks.models.webhook_state import WebhookState
 
 __all__ = [
     "Attempt",
@@ -10,7 +12,9 @@ __all__ = [
     "Event",
     "EventType",
     "HourlyCount",
+    "Recovery",
     "RollUpMark",
     "StaleVersion",
     "Webhook",
+    "WebhookState",
 ]

@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from webhooks.models.event import Event
+from webhooks.models.recovery import Recovery
 from webhooks.models.webhook import Webhook
 from winkhooks.uuid7 import uuid7
 
@@ -46,9 +47,18 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         Attempts are numbered on. Those of webhooks that are disabled or removed stay: nothing would be sent.
         """
         self._end_rest()
-        return self.filter(next_attempt_at=None, webhook__removed_at=None, webhook__enabled=True).update(
+        sent = self.filter(webhook__removed_at=None, webhook__enabled=True)
+        return sent._bring_back(Delivery.Priority.RETRY, None)
+
+    def replay(self, recovery: Recovery) -> int:
+        """Do the same for a recovery: they go last in line, to a disabled webhook too. The rest of a webhook stays."""
+        return self._bring_back(Delivery.Priority.REPLAY, recovery)
+
+    def _bring_back(self, priority: "Delivery.Priority", recovery: Recovery | None) -> int:
+        return self.filter(next_attempt_at=None).update(
             status=Delivery.Status.PENDING,
-            priority=Delivery.Priority.RETRY,
+            priority=priority,
+            recovery=recovery,
             end_reason="",
             budget_start=models.F("attempt_count"),
             next_attempt_at=timezone.now(),
@@ -85,11 +95,23 @@ class Delivery(models.Model):
         WEBHOOK_DISABLED = "WEBHOOK_DISABLED", _("The webhook was disabled")
         WEBHOOK_REMOVED = "WEBHOOK_REMOVED", _("The webhook was removed")
         BY_USER = "BY_USER", _("Cancelled by hand")
+        RECOVERY_ENDED = "RECOVERY_ENDED", _("The recovery was cancelled")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     event = models.ForeignKey(Event, models.CASCADE, related_name="deliveries", verbose_name=_("event"), db_index=False)
     webhook = models.ForeignKey(
         Webhook, models.CASCADE, related_name="deliveries", verbose_name=_("webhook"), db_index=False
+    )
+    # Without a constraint of the database: what is sent for the first time has none, and would pay for the check.
+    recovery = models.ForeignKey(
+        Recovery,
+        models.SET_NULL,
+        null=True,
+        related_name="deliveries",
+        verbose_name=_("recovery"),
+        db_index=False,
+        db_constraint=False,
+        editable=False,
     )
     url = models.CharField(_("URL"), max_length=2048, help_text=_("Where the last attempt went."))
     status = models.CharField(_("status"), max_length=9, choices=Status.choices, default=Status.PENDING)
@@ -141,6 +163,7 @@ class Delivery(models.Model):
                 condition=models.Q(next_attempt_at__isnull=False, finished_at__isnull=True),
             ),
             models.Index(fields=["webhook", "-id"], name="delivery_webhook"),
+            models.Index(fields=["recovery"], name="delivery_recovery", condition=models.Q(recovery__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -167,6 +190,13 @@ class Attempt(models.Model):
     number = models.PositiveIntegerField(_("number"))
     started_at = models.DateTimeField(_("started"))
     duration_ms = models.PositiveIntegerField(_("duration in ms"))
+    # Where the duration went, one phase after the other. A phase that did not come about is null: over a kept
+    # connection all but the last, in attempts of older versions all. What is left went into the rest of the answer.
+    # They have no checks: adding one reads the whole table, while nothing else may use it.
+    lookup_ms = models.IntegerField(_("name look-up in ms"), null=True)
+    connect_ms = models.IntegerField(_("connecting in ms"), null=True)
+    tls_ms = models.IntegerField(_("TLS in ms"), null=True)
+    wait_ms = models.IntegerField(_("waiting for the answer in ms"), null=True)
     http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True)
     error = models.CharField(_("error"), max_length=15, choices=Error.choices, blank=True)
     error_text = models.CharField(_("error text"), max_length=500, blank=True)

@@ -2,7 +2,7 @@ import base64
 import secrets
 from collections.abc import Iterable
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
@@ -30,14 +30,23 @@ class StaleVersion(Exception):
 
 class WebhookQuerySet(models.QuerySet["Webhook"]):
     def register(
-        self, *, account: Account, name: str, url: str, enabled: bool, event_types: Iterable[EventType], by: User
+        self,
+        *,
+        account: Account,
+        name: str,
+        url: str,
+        enabled: bool,
+        event_types: Iterable[EventType],
+        by: User | None,
+        **fields: Any,
     ) -> "Webhook":
         """Create a webhook with its events, all or nothing."""
         with transaction.atomic():
-            webhook = self.create(account=account, name=name, url=url, created_by=by)
+            webhook = self.create(account=account, name=name, url=url, created_by=by, **fields)
             webhook.event_types.set(event_types)
             if not enabled:
                 webhook.disable(Webhook.DisabledReason.BY_USER, by)
+            webhook._note_state(by)
         return webhook
 
     def present(self) -> Self:
@@ -207,13 +216,14 @@ class Webhook(models.Model):
                 raise StaleVersion
             self.event_types.set(event_types)
             if enabled:
-                self.enable()
+                self.enable(by)
             else:
                 self.disable(Webhook.DisabledReason.BY_USER, by)
+            self._note_state(by)
         self.refresh_from_db()
 
     def disable(self, reason: DisabledReason, by: User | None = None) -> bool:
-        """Switch the webhook off and cancel what waits; return whether it was on."""
+        """Switch the webhook off and cancel what waits, its recoveries too; return whether it was on."""
         with transaction.atomic():
             changed = (
                 Webhook.objects.present()
@@ -228,34 +238,39 @@ class Webhook(models.Model):
                 )
             )
             if changed:
+                self._note_state(by)
+                self.cancel_recoveries("WEBHOOK_DISABLED", by)
                 self._cancel_deliveries("WEBHOOK_DISABLED")
         self.refresh_from_db()
         return bool(changed)
 
-    def enable(self) -> bool:
+    def enable(self, by: User | None = None) -> bool:
         """Switch the webhook on, with its failures forgotten; return whether it was off."""
-        changed = (
-            Webhook.objects.present()
-            .filter(pk=self.pk, enabled=False)
-            .update(
-                enabled=True,
-                disabled_at=None,
-                disabled_reason="",
-                disabled_by=None,
-                failing_since=None,
-                consecutive_failures=0,
-                cooling_until=None,
-                cooling_seconds=0,
-                # Who was told of trouble is told of its end, once a delivery shows it.
-                notified_state=models.Case(
-                    models.When(notified_state="", then=models.Value("")),
-                    default=models.Value(Webhook.NotifiedState.RESUMED),
-                ),
-                notified_at=timezone.now(),
-                version=models.F("version") + 1,
-                updated_at=timezone.now(),
+        with transaction.atomic():
+            changed = (
+                Webhook.objects.present()
+                .filter(pk=self.pk, enabled=False)
+                .update(
+                    enabled=True,
+                    disabled_at=None,
+                    disabled_reason="",
+                    disabled_by=None,
+                    failing_since=None,
+                    consecutive_failures=0,
+                    cooling_until=None,
+                    cooling_seconds=0,
+                    # Who was told of trouble is told of its end, once a delivery shows it.
+                    notified_state=models.Case(
+                        models.When(notified_state="", then=models.Value("")),
+                        default=models.Value(Webhook.NotifiedState.RESUMED),
+                    ),
+                    notified_at=timezone.now(),
+                    version=models.F("version") + 1,
+                    updated_at=timezone.now(),
+                )
             )
-        )
+            if changed:
+                self._note_state(by)
         self.refresh_from_db()
         return bool(changed)
 
@@ -275,6 +290,8 @@ class Webhook(models.Model):
                 )
             )
             if changed:
+                self._note_state(by)
+                self.cancel_recoveries("WEBHOOK_REMOVED", by)
                 self._cancel_deliveries("WEBHOOK_REMOVED")
         self.refresh_from_db()
         return bool(changed)
@@ -309,18 +326,41 @@ class Webhook(models.Model):
         self.refresh_from_db()
         return bool(changed)
 
-    @property
-    def reason_to_cancel(self) -> str:
-        """Say why its deliveries are not sent, as a `Delivery.EndReason`; empty where they are."""
+    def cancel_recoveries(self, reason: str, by: User | None = None) -> None:
+        """Let no recovery of it take up anything more; a step of each then cancels what waits of it."""
+        self.recoveries.cancel(reason, by)
+
+    def reason_to_cancel(self, *, replay: bool) -> str:
+        """Say why a delivery to it is not sent, as a `Delivery.EndReason`; empty where it is.
+
+        A replay goes to a disabled webhook, too: who asked for it knew. Disabling the webhook later cancels it.
+        """
         if self.removed_at:
             return "WEBHOOK_REMOVED"
-        return "" if self.enabled else "WEBHOOK_DISABLED"
+        return "" if self.enabled or replay else "WEBHOOK_DISABLED"
 
     def valid_secrets(self, moment: datetime) -> list[str]:
         """Return the secrets that sign at `moment`, newest first."""
         if self.previous_secret and self.previous_secret_expires_at and moment < self.previous_secret_expires_at:
             return [self.secret, self.previous_secret]
         return [self.secret]
+
+    def _note_state(self, by: User | None) -> None:
+        """Write down what the webhook is from now on, unless that is what it was.
+
+        Call it in the transaction of the change, which has locked the webhook, so that its states have an order.
+        """
+        self.refresh_from_db(fields=["enabled", "disabled_at", "disabled_reason", "disabled_by", "removed_at"])
+        state = {
+            "enabled": self.enabled,
+            "disabled_at": self.disabled_at,
+            "disabled_reason": self.disabled_reason,
+            "disabled_by_id": self.disabled_by_id,
+            "removed": self.removed_at is not None,
+            "event_types": list(self.event_types.order_by("key").values_list("key", flat=True)),
+        }
+        if self.states.values(*state).first() != state:
+            self.states.create(by=by, **state)
 
     def _cancel_deliveries(self, reason: str) -> None:
         # Those under way are left to the engine, which ends them when the answer is there: an UPDATE here and one there

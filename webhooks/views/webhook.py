@@ -18,9 +18,9 @@ from webhooks.filters import WebhookFilter
 from webhooks.forms import WebhookForm, WebhookUpdateForm
 from webhooks.models import Delivery, EventType, StaleVersion, Webhook
 from webhooks.models.webhook import WebhookQuerySet
+from webhooks.standing import standing_of, with_standing
 from webhooks.views import new_secrets
 from webhooks.views.query import key_in
-from webhooks.webhook_state import in_state, state_of
 
 PAGE = 50
 # With more webhooks than these the list can be searched.
@@ -130,7 +130,7 @@ def _filtered(webhooks: WebhookQuerySet, form: WebhookFilter) -> WebhookQuerySet
     for word in form.cleaned_data.get("q", "").split():
         webhooks = webhooks.filter(Q(name__icontains=word) | Q(url__icontains=word))
     if state := form.cleaned_data.get("state"):
-        webhooks = in_state(webhooks, state, timezone.now())
+        webhooks = with_standing(webhooks, state, timezone.now())
     return webhooks
 
 
@@ -169,7 +169,7 @@ def _cards(webhooks: list[Webhook]) -> list[dict[str, Any]]:
     return [
         {
             "webhook": webhook,
-            "state": state_of(webhook, now),
+            "state": standing_of(webhook, now),
             "figures": bars[webhook.pk],
             "last_delivery": last_deliveries.get(webhook.pk),
         }

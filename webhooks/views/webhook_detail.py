@@ -19,10 +19,10 @@ from webhooks import figures
 from webhooks.delivery_search import PAGE, find
 from webhooks.filters import DeliveryFilter
 from webhooks.models import Webhook
+from webhooks.standing import standing_of
 from webhooks.views import new_secrets
 from webhooks.views.query import key_in
 from webhooks.views.webhook import tab_context
-from webhooks.webhook_state import state_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def webhook_detail(request: SignedInRequest, account_id: UUID, webhook_id: UUID)
     membership = get_membership(request.user, account_id)
     webhook = _get_webhook(account_id, webhook_id)
     may_manage = may_manage_webhooks(membership) and not webhook.removed_at
-    context = tab_context(membership) | _standing(webhook, request.GET)
+    context = tab_context(membership) | _changing_parts(webhook, request.GET)
     context |= {
         "may_manage": may_manage,
         "event_types": webhook.event_types.only("key").order_by("key"),
@@ -64,16 +64,16 @@ def webhook_live(request: SignedInRequest, account_id: UUID, webhook_id: UUID) -
     """Return the parts of the page that change by themselves; nothing where they are as the page has them."""
     membership = get_membership(request.user, account_id)
     webhook = _get_webhook(account_id, webhook_id)
-    standing = _standing(webhook, request.GET)
-    if request.GET.get("known") == standing["fingerprint"]:
+    parts = _changing_parts(webhook, request.GET)
+    if request.GET.get("known") == parts["fingerprint"]:
         return HttpResponse(status=204)
     newest = key_in(request.GET, "newest")
-    new = [delivery for delivery in standing["page"].deliveries if newest is None or delivery.pk > newest]
-    context = tab_context(membership) | standing
+    new = [delivery for delivery in parts["page"].deliveries if newest is None or delivery.pk > newest]
+    context = tab_context(membership) | parts
     context |= {
         "new_count": len(new),
         "more_are_new": len(new) == PAGE,
-        "state_is_new": request.GET.get("state_was") != standing["state"],
+        "state_is_new": request.GET.get("state_was") != parts["state"],
     }
     return render(request, "webhooks/webhook_live.html", context)
 
@@ -84,12 +84,12 @@ def _get_webhook(account_id: UUID, webhook_id: UUID) -> Webhook:
     return get_object_or_404(webhooks, account=account_id, pk=webhook_id)
 
 
-def _standing(webhook: Webhook, query: QueryDict) -> dict[str, Any]:
-    """Return how the webhook stands and the deliveries that the query asks for."""
+def _changing_parts(webhook: Webhook, query: QueryDict) -> dict[str, Any]:
+    """Return what changes by itself: how the webhook stands, and the deliveries that the query asks for."""
     form = DeliveryFilter(query)
     before, after = key_in(query, "before"), key_in(query, "after")
     page = find(webhook, form.criteria(), before=before, after=after)
-    state = state_of(webhook, timezone.now())
+    state = standing_of(webhook, timezone.now())
     # What the parts of the page that change by themselves show.
     shown = [
         state,

@@ -34,6 +34,6 @@ def webhook_disable(request: SignedInRequest, account_id: UUID, webhook_id: UUID
 def webhook_enable(request: SignedInRequest, account_id: UUID, webhook_id: UUID) -> HttpResponse:
     get_rw_membership(request.user, account_id)
     webhook = get_webhook(account_id, webhook_id)
-    webhook.enable()
+    webhook.enable(by=request.user)
     messages.success(request, _("“%(name)s” was enabled.") % {"name": webhook.name})
     return redirect(next_url(request, reverse("webhooks:webhook_detail", args=[account_id, webhook_id])))

@@ -28,9 +28,8 @@ def seed(port: int = 9471) -> str:
 def test_it_makes_users_who_can_sign_in(client: object) -> None:
     printed = seed()
 
-    owner, staff = User.objects.get(is_staff=False), User.objects.get(is_staff=True)
-    assert owner.check_password("a-demo-password")
-    assert staff.check_password("a-demo-password")
+    owner, staff = User.objects.get(email=seed_demo.OWNER_EMAIL), User.objects.get(is_staff=True)
+    assert all(user.check_password("a-demo-password") for user in User.objects.all())
     assert staff.is_superuser
     assert printed.splitlines() == [
         f"Portal:         {owner.email}  a-demo-password",
@@ -45,12 +44,24 @@ def test_the_owner_owns_both_accounts() -> None:
     assert {(str(m.account), m.role) for m in memberships} == {("Cool Account", "owner"), ("Lakeside Hotels", "owner")}
 
 
+def test_an_account_has_members_of_every_role() -> None:
+    seed()
+
+    roles = Membership.objects.filter(account__name="Cool Account").values_list("user__email", "role")
+    assert dict(roles) == {
+        seed_demo.OWNER_EMAIL: "owner",
+        seed_demo.MANAGER_EMAIL: "manager",
+        seed_demo.VIEWER_EMAIL: "viewer",
+    }
+
+
 def test_the_webhooks_call_the_sample_receiver() -> None:
     seed(port=9555)
 
     stalker = Webhook.objects.get(name="Wink Stalker")
     assert (stalker.account.name, stalker.url) == ("Cool Account", "http://127.0.0.1:9555/webhook/wink")
     assert [str(event_type) for event_type in stalker.event_types.all()] == ["booking.created"]
+    assert [state.event_types for state in stalker.states.all()] == [["booking.created"]]
     assert {webhook.secret for webhook in Webhook.objects.all()} == {SECRET}
     assert set(Webhook.objects.values_list("url", flat=True)) >= {
         "http://127.0.0.1:9555/status/503",

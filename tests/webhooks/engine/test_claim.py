@@ -120,6 +120,24 @@ def test_first_attempts_go_before_retries_and_replays_last(account: Account, web
     assert [each.delivery_id for each in claim_all()] == ids[4:] + ids[2:4] + ids[:2]
 
 
+def test_replays_leave_most_of_the_room_to_what_happens_now(account: Account, webhook: Webhook) -> None:
+    announce(account, count=30)
+    dispatch()
+    Delivery.objects.update(priority=Delivery.Priority.REPLAY)
+    assert len(claim({}, 100, 100)) == 20
+    assert claim({webhook.pk: 20}, 100, 100) == []
+    announce(account, count=5)
+    dispatch()
+    assert [claimed.is_replay for claimed in claim({webhook.pk: 18}, 100, 100)] == [False] * 5 + [True] * 2
+
+
+def test_replays_get_through_the_smallest_room(account: Account, webhook: Webhook) -> None:
+    announce(account, count=2)
+    dispatch()
+    Delivery.objects.update(priority=Delivery.Priority.REPLAY)
+    assert len(claim({}, 1, 100)) == 1
+
+
 def test_where_there_is_little_room_first_attempts_take_it(account: Account, webhook: Webhook) -> None:
     make_due(account, 4)
     ids = list(Delivery.objects.order_by("id").values_list("id", flat=True))

@@ -79,6 +79,12 @@ class TestLimit:
         frozen.shift(-3600)
         assert take().claims == []
 
+    def test_replays_leave_room(self, account: Account, limited: Webhook) -> None:
+        Webhook.objects.update(rate_limit=1000)
+        make_due(account, 30)
+        Delivery.objects.update(priority=Delivery.Priority.REPLAY)
+        assert len(take(room=100).claims) == 20
+
     def test_claims_of_others_leave_it_alone(self, account: Account, limited: Webhook) -> None:
         make_due(account, 3)
         assert claim({}, 100, 100) == []
@@ -115,6 +121,25 @@ class TestCoolingDown:
     def rest_of(self, webhook: Webhook) -> timedelta | None:
         webhook.refresh_from_db()
         return webhook.cooling_until - datetime.now(UTC) if webhook.cooling_until else None
+
+    def test_a_replay_is_no_probe_while_anything_else_is_due(
+        self, account: Account, failing: Webhook, frozen: TimeMachineFixture
+    ) -> None:
+        make_due(account, 3)
+        oldest, *others = Delivery.objects.order_by("pk").values_list("pk", flat=True)
+        Delivery.objects.filter(pk=oldest).update(priority=Delivery.Priority.REPLAY)
+        frozen.shift(timedelta(seconds=61))
+        assert [claimed.delivery_id for claimed in take().claims] == others[:1]
+
+    def test_where_only_replays_are_due_one_goes_at_a_time(
+        self, account: Account, failing: Webhook, frozen: TimeMachineFixture
+    ) -> None:
+        make_due(account, 3)
+        Delivery.objects.update(priority=Delivery.Priority.REPLAY)
+        assert take().claims == []
+        frozen.shift(timedelta(seconds=61))
+        assert len(take().claims) == 1
+        assert take().claims == []
 
     def test_nine_failures_are_not_enough(self, webhook: Webhook) -> None:
         health.note((webhook.id, False) for _ in range(9))

@@ -8,7 +8,7 @@ from webhooks.engine.claim import Claim, claim
 from webhooks.engine.dispatch import dispatch
 from webhooks.engine.outcome import Outcome
 from webhooks.engine.record import Result, record
-from webhooks.engine.transport import Answer, Request
+from webhooks.engine.transport import Answer, Phases, Request
 from webhooks.events import ledger
 from webhooks.models import Attempt, Delivery, Webhook
 
@@ -34,6 +34,7 @@ def result(
     answer = Answer(
         started_at=STARTED,
         duration_ms=12,
+        phases=Phases(lookup_ms=1, connect_ms=2, wait_ms=8),
         http_status=status,
         error="" if status else Attempt.Error.TIMEOUT,
         error_text="" if status else "Operation timed out",
@@ -49,6 +50,7 @@ def test_an_attempt_keeps_what_was_sent_and_what_came_back(claims: list[Claim]) 
     attempt = Attempt.objects.get()
     assert (attempt.delivery_id, attempt.number, attempt.started_at) == (claims[0].delivery_id, 1, STARTED)
     assert (attempt.duration_ms, attempt.http_status, attempt.error) == (12, 200, "")
+    assert (attempt.lookup_ms, attempt.connect_ms, attempt.tls_ms, attempt.wait_ms) == (1, 2, None, 8)
     assert attempt.remote_address == "192.0.2.7"
     assert attempt.request_headers == [["Wink-Version", "2.0"]]
     assert attempt.response_headers == [["Content-Type", "text/plain"]]
@@ -128,6 +130,7 @@ def test_410_switches_the_webhook_off_and_cancels_the_rest(account: Account, web
     record([result(claimed, GONE, 410, url=webhook.url)])
     webhook.refresh_from_db()
     assert (webhook.enabled, webhook.disabled_reason, webhook.disabled_by) == (False, "GONE", None)
+    assert webhook.states.latest("since").disabled_reason == "GONE"
     assert Delivery.objects.get(pk=claimed.delivery_id).status == "DEAD"
     others = Delivery.objects.exclude(pk=claimed.delivery_id)
     assert set(others.values_list("status", "end_reason")) == {("CANCELLED", "WEBHOOK_DISABLED")}

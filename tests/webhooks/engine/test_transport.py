@@ -19,6 +19,26 @@ def request(url: str) -> Request:
     return Request(url, [("Content-Type", "application/json"), ("Wink-Version", "2.0")], b'{"a": 1}')
 
 
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let the certificate of the receivers be one to trust."""
+    ca_file = tmp_path_factory.mktemp("ca") / "ca.pem"
+    ca_file.write_text(receivers.self_signed_certificate()[0])
+    monkeypatch.setattr(transport, "CA_FILE", str(ca_file))
+
+
+def call_in_turn(request: Request, count: int) -> list[Answer]:
+    """Send the same request so many times, one after the other, over the connections that there are."""
+    sender: Transport[None] = Transport(1)
+    answers: list[Answer] = []
+    while len(answers) < count:
+        sender.start(request, None)
+        while sender.in_flight:
+            answers += [answer for _, answer in sender.finished(0.1)]
+    sender.close()
+    return answers
+
+
 def test_it_posts_the_bytes_and_the_headers(receiver: Receiver) -> None:
     answer = call(request(receiver.url))
     assert (answer.http_status, answer.error) == (204, "")
@@ -52,6 +72,90 @@ def test_it_uses_connections_again(receiver: Receiver) -> None:
     sender.close()
     assert len(receiver.requests) == 3
     assert receiver.connections == 1
+
+
+class TestPhases:
+    """Where the time of a request went: what there was of it, in the order in which it came about."""
+
+    def test_a_new_connection_has_all_but_tls(self) -> None:
+        with Receiver(status(204, delay=0.2)) as receiver:
+            answer = call(request(receiver.url.replace("127.0.0.1", "localhost")))
+        lookup, connect, tls, wait = answer.phases
+        assert lookup is not None
+        assert connect is not None
+        assert tls is None
+        assert wait is not None
+        assert 150 <= wait <= answer.duration_ms
+        assert lookup + connect + wait <= answer.duration_ms
+
+    def test_with_tls_it_has_all(self, trusted: None) -> None:
+        with Receiver(status(204, delay=0.2), tls=True) as receiver:
+            answer = call(request(receiver.url))
+        phases = [milliseconds for milliseconds in answer.phases if milliseconds is not None]
+        assert len(phases) == 4
+        assert sum(phases) <= answer.duration_ms
+        assert answer.phases.wait_ms is not None
+        assert answer.phases.wait_ms >= 150
+
+    @pytest.mark.parametrize("tls", [False, True])
+    def test_over_a_kept_connection_only_the_answer_is_waited_for(self, trusted: None, tls: bool) -> None:
+        with Receiver(status(204, delay=0.2), tls=tls) as receiver:
+            _, answer = call_in_turn(request(receiver.url), 2)
+            assert receiver.connections == 1
+        assert answer.phases[:3] == (None, None, None)
+        assert answer.phases.wait_ms is not None
+        assert 150 <= answer.phases.wait_ms <= answer.duration_ms
+
+    def test_what_comes_after_the_first_byte_is_not_waiting(self, demanding: None) -> None:
+        with Receiver(receivers.trickle_body) as receiver:
+            answer = call(request(receiver.url))
+        assert answer.error == Attempt.Error.TIMEOUT
+        assert answer.phases.wait_ms is not None
+        assert answer.phases.wait_ms < 500 < answer.duration_ms
+
+    def test_a_receiver_that_hangs_is_waited_for_to_the_end(self, demanding: None) -> None:
+        with Receiver(receivers.hang) as receiver:
+            _, connect, tls, wait = call(request(receiver.url)).phases
+        assert connect is not None
+        assert tls is None
+        assert wait is not None
+        assert wait > 900
+
+    def test_a_kept_connection_that_hangs_is_waited_for_to_the_end(self, demanding: None) -> None:
+        with Receiver(status(204), receivers.hang) as receiver:
+            _, answer = call_in_turn(request(receiver.url), 2)
+        assert answer.error == Attempt.Error.TIMEOUT
+        assert answer.phases == (None, None, None, answer.duration_ms)
+
+    def test_tls_that_hangs_lasts_to_the_end(self, demanding: None) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            answer = call(request(f"https://127.0.0.1:{silent.getsockname()[1]}/"))
+        assert answer.error == Attempt.Error.TIMEOUT
+        assert answer.phases.tls_ms is not None
+        assert answer.phases.tls_ms > 900
+        assert answer.phases.wait_ms is None
+
+    def test_a_certificate_that_is_refused_ends_in_tls(self) -> None:
+        with Receiver(tls=True) as receiver:
+            answer = call(request(receiver.url))
+        assert answer.error == Attempt.Error.TLS
+        assert answer.phases.tls_ms is not None
+        assert answer.phases.wait_ms is None
+
+    def test_without_a_connection_it_ends_in_connecting(self) -> None:
+        with closed_port() as port:
+            lookup, connect, *rest = call(request(f"http://127.0.0.1:{port}/")).phases
+        assert lookup is not None
+        assert connect is not None
+        assert rest == [None, None]
+
+    def test_without_the_name_it_ends_in_the_look_up(self) -> None:
+        answer = call(request("http://nowhere.invalid/"))
+        assert answer.phases == (answer.duration_ms, None, None, None)
+
+    @pytest.mark.parametrize("url", ["", "ftp://127.0.0.1/", "http://a\0b/"])
+    def test_without_a_request_there_is_none(self, url: str) -> None:
+        assert call(request(url)).phases == (None, None, None, None)
 
 
 def test_it_never_follows_a_redirect(receiver: Receiver) -> None:
@@ -106,12 +210,7 @@ def test_it_does_not_trust_a_certificate_that_nobody_signed() -> None:
         assert receiver.requests == []
 
 
-def test_it_speaks_tls_with_a_certificate_that_is_trusted(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    ca_file = tmp_path_factory.mktemp("ca") / "ca.pem"
-    ca_file.write_text(receivers.self_signed_certificate()[0])
-    monkeypatch.setattr(transport, "CA_FILE", str(ca_file))
+def test_it_speaks_tls_with_a_certificate_that_is_trusted(trusted: None) -> None:
     with Receiver(tls=True) as receiver:
         assert call(request(receiver.url)).http_status == 204
 

@@ -11,8 +11,8 @@ from winkhooks.uuid7 import uuid7
 NOW = 100.0
 
 
-def make_claim(webhook_id: UUID) -> Claim:
-    return Claim(uuid7(), webhook_id, 1, uuid7(), "booking.created", b"{}", 0, 0, 0, timezone.now())
+def make_claim(webhook_id: UUID, priority: int = 0) -> Claim:
+    return Claim(uuid7(), webhook_id, 1, uuid7(), "booking.created", b"{}", priority, 0, 0, timezone.now())
 
 
 def fill(waiting: Waiting, webhook_id: UUID, count: int) -> list[Claim]:
@@ -53,6 +53,15 @@ def test_what_waits_for_one_webhook_keeps_its_order() -> None:
     waiting = Waiting(100, 10)
     claims = fill(waiting, uuid7(), 3)
     assert [waiting.pop(line) for line in waiting.in_turn(NOW)] == claims
+
+
+def test_what_comes_goes_before_replays_that_wait() -> None:
+    waiting, webhook_id = Waiting(100, 10), uuid7()
+    claims = [make_claim(webhook_id, priority) for priority in (0, 2, 0, 2, 1)]
+    for claimed in claims:
+        waiting.add(claimed)
+    sent = [waiting.pop(line) for line in waiting.in_turn(NOW)]
+    assert sent == [claims[number] for number in (0, 2, 4, 1, 3)]
 
 
 def test_a_webhook_at_its_cap_is_passed_over_until_something_of_it_ends() -> None:

@@ -193,7 +193,11 @@ class TestAnswer:
         heading = '<h2 id="results" tabindex="-1" autofocus>'
         assert heading in check(owner, url)
         assert "autofocus" not in text_of(client_of(owner).get(url))
-        assert "autofocus" not in check(owner, url, body="")
+
+    def test_what_is_wrong_with_the_input_has_the_focus_instead(self, owner: User, url: str) -> None:
+        page = check(owner, url, body="")
+        assert '<a href="#id_body">Body: Paste the body of the request.</a>' in page
+        assert page.count("autofocus") == 1
 
     def test_the_pasted_is_shown_again_and_escaped(self, owner: User, url: str) -> None:
         page = check(owner, url, body="</textarea><script>alert(1)</script>", headers="<b>Host</b>: a\r\n  \r\nX: b")

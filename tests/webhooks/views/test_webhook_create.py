@@ -145,7 +145,8 @@ def test_bad_input_gets_the_form_again_with_what_was_typed(
     page = text_of(response)
     assert response.status_code == 200
     assert f'id="id_{field}_error"><li>{message}</li>' in page
-    assert "Nothing is saved yet." in page
+    assert "Check the following and try again." in page
+    assert f'<a href="#id_{field}">' in page
     typed = posted(account, **{"name": "Typed", field: value})
     for name in {"name", "url"} - {field if not value else ""}:
         assert f'value="{typed[name]}"' in page

@@ -25,7 +25,7 @@ EARLIER, LATER = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
 
 def events_on(page: str) -> list[str]:
     """Return the ids of the events whose deliveries are listed."""
-    return re.findall(r"<th scope=\"row\">.*?<code>([0-9a-f-]{36})</code>", page, re.DOTALL)
+    return re.findall(r"<th scope=\"row\" role=\"rowheader\">.*?<code[^>]*>([0-9a-f-]{36})</code>", page, re.DOTALL)
 
 
 def live_query(page: str) -> dict[str, str]:

@@ -141,7 +141,7 @@ def test_it_shows_the_last_delivery(owner: User, webhook: Webhook, list_url: str
         make_delivery(webhook, "DEAD")
     page = text_of(client.get(list_url))
     assert '<span class="status status-danger">Dead</span>' in page
-    assert "Nov. 24, 2026, 9:31 a.m. UTC" in page
+    assert "Nov. 24, 2026 09:31:00 UTC" in page
     assert 'status-success">Succeeded' not in page
 
 

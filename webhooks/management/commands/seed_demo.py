@@ -17,6 +17,8 @@ LAKESIDE_ACCOUNT_ID = UUID("019ab2a0-0000-7000-8000-00000000c002")
 WINK_STALKER_ID = UUID("019ab2a0-0000-7000-8000-00000000d001")
 
 OWNER_EMAIL = "owner@demo.example"
+MANAGER_EMAIL = "manager@demo.example"
+VIEWER_EMAIL = "viewer@demo.example"
 STAFF_EMAIL = "staff@demo.example"
 
 BOOKING_TYPES = ["booking.created", "booking.cancelled", "booking.failed"]
@@ -75,11 +77,24 @@ def seed(password: str, secret: str, port: int) -> None:
     make_user(STAFF_EMAIL, password, name="Sam Staff", is_staff=True, is_superuser=True)
     cool = make_account(COOL_ACCOUNT_ID, "Cool Account", owner)
     lakeside = make_account(LAKESIDE_ACCOUNT_ID, "Lakeside Hotels", owner)
+    for email, name, role in [
+        (MANAGER_EMAIL, "Maria Manager", Role.MANAGER),
+        (VIEWER_EMAIL, "Victor Viewer", Role.VIEWER),
+    ]:
+        Membership.objects.create(account=cool, user=make_user(email, password, name=name), role=role)
 
     def add_webhook(account: Account, name: str, path: str, event_types: list[str], **fields: Any) -> None:
         url = f"http://127.0.0.1:{port}{path}"
-        webhook = Webhook.objects.create(account=account, name=name, url=url, secret=secret, created_by=owner, **fields)
-        webhook.event_types.set(EventType.objects.filter(key__in=event_types))
+        Webhook.objects.register(
+            account=account,
+            name=name,
+            url=url,
+            enabled=True,
+            event_types=EventType.objects.filter(key__in=event_types),
+            by=owner,
+            secret=secret,
+            **fields,
+        )
 
     add_webhook(cool, "Wink Stalker", "/webhook/wink", ["booking.created"], id=WINK_STALKER_ID)
     # The sample receiver answers these with the status in their path.

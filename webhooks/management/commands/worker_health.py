@@ -1,13 +1,12 @@
 import socket
 from argparse import ArgumentParser
-from math import ceil
 from typing import Any
 
-from celery import current_app
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from kombu.exceptions import OperationalError
+
+from webhooks import workers
 
 
 class Command(BaseCommand):
@@ -34,11 +33,8 @@ class Command(BaseCommand):
 
     def _check_worker(self, worker: str, timeout: float) -> None:
         try:
-            with current_app.connection_for_write(transport_options={"max_retries": 0}) as broker:
-                broker.ensure_connection(max_retries=1, timeout=ceil(timeout))
-                inspect = current_app.control.inspect([worker], timeout=timeout, connection=broker, limit=1)
-                answers = inspect.ping()
-        except (OperationalError, OSError) as error:
+            answers = workers.ask(timeout, worker)
+        except workers.BrokerDown as error:
             raise CommandError(f"The broker does not answer: {error}") from error
-        if not answers:
+        if not answers.workers:
             raise CommandError(f"The worker {worker} does not answer.")

@@ -9,7 +9,7 @@ from webhooks.models import Webhook
 from webhooks.models.webhook import WebhookQuerySet
 
 
-class WebhookState(models.TextChoices):
+class Standing(models.TextChoices):
     HEALTHY = "healthy", _("Enabled and healthy")
     FAILING = "failing", _("Failing")
     RESTING = "resting", _("Resting after failures")
@@ -18,28 +18,28 @@ class WebhookState(models.TextChoices):
 
 
 # Those that a list without removed webhooks can be narrowed to.
-LISTED_STATES = [state for state in WebhookState if state != WebhookState.REMOVED]
+LISTED_STANDINGS = [standing for standing in Standing if standing != Standing.REMOVED]
 
 
-def state_of(webhook: Webhook, now: datetime) -> WebhookState:
+def standing_of(webhook: Webhook, now: datetime) -> Standing:
     if webhook.removed_at:
-        return WebhookState.REMOVED
+        return Standing.REMOVED
     if not webhook.enabled:
-        return WebhookState.DISABLED
+        return Standing.DISABLED
     if webhook.cooling_until and webhook.cooling_until > now:
-        return WebhookState.RESTING
-    return WebhookState.FAILING if webhook.failing_since else WebhookState.HEALTHY
+        return Standing.RESTING
+    return Standing.FAILING if webhook.failing_since else Standing.HEALTHY
 
 
-def in_state(webhooks: WebhookQuerySet, state: str, now: datetime) -> WebhookQuerySet:
-    """Keep those of which `state_of` says `state`, which is one of LISTED_STATES."""
+def with_standing(webhooks: WebhookQuerySet, standing: str, now: datetime) -> WebhookQuerySet:
+    """Keep those of which `standing_of` says `standing`, which is one of LISTED_STANDINGS."""
     enabled = webhooks.filter(removed_at=None, enabled=True)
-    match state:
-        case WebhookState.DISABLED:
+    match standing:
+        case Standing.DISABLED:
             return webhooks.filter(removed_at=None, enabled=False)
-        case WebhookState.RESTING:
+        case Standing.RESTING:
             return enabled.filter(cooling_until__gt=now)
-        case WebhookState.FAILING:
+        case Standing.FAILING:
             return enabled.filter(failing_since__isnull=False).exclude(cooling_until__gt=now)
         case _:
             return enabled.filter(failing_since=None).exclude(cooling_until__gt=now)

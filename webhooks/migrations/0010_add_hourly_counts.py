@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('webhooks', '0004_add_notified_state'),
+        ('webhooks', '0009_index_event_list'),
     ]
 
     operations = [

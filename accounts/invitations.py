@@ -1,0 +1,188 @@
+"""Inviting people into an account: from the address that an owner names to the member that comes of it.
+
+The e-mail carries a link with a token, and the token is all that its reader needs. It is nowhere in the database: it is
+made of the invitation's id and nonce, and signed.
+
+What is to be sent stands in the row, as `send_after`. A worker sends one e-mail at a time, and has it to itself for
+`LEASE`. It is marked as sent once the mail server has taken it, so that it goes out at least once: a second copy comes
+only where a worker ends in between.
+"""
+
+from datetime import timedelta
+from smtplib import SMTPException, SMTPRecipientsRefused
+
+import structlog
+from celery import current_app
+from celery.exceptions import SoftTimeLimitExceeded
+from django.core.exceptions import ValidationError
+from django.core.signing import BadSignature, Signer
+from django.db import IntegrityError, transaction
+from django.utils import timezone, translation
+from django.utils.translation import gettext_lazy as _
+from kombu.exceptions import OperationalError
+from redis import RedisError
+
+from accounts import invitation_email
+from accounts.models import Account, Invitation, Membership, User, generate_nonce
+
+logger = structlog.get_logger(__name__)
+
+VALID_FOR = timedelta(days=7)
+SEND_SECONDS = 60
+LEASE = timedelta(seconds=SEND_SECONDS + 60)
+"""Longer than it can take until the e-mail has gone out or failed."""
+RETRY_AFTER = timedelta(minutes=5)
+MESSAGE_SECONDS = 300
+"""How long the message to the worker that shall send may wait in the queue."""
+BROKER_SECONDS = 0.2
+"""So long a request waits for each of the broker's answers; a new connection takes several."""
+
+
+def invite(*, account: Account, email: str, role: str, by: User) -> Invitation:
+    """Invite whoever reads the mail of `email`; raise ValidationError where they are in the account, or invited."""
+    now = timezone.now()
+    with account.members_locked():
+        if User.objects.with_email(email).filter(memberships__account=account).exists():
+            raise ValidationError(_("This person is a member of the account already."), code="member")
+        earlier = Invitation.objects.open().to(email).filter(account=account)
+        if earlier.usable(now).exists():
+            raise ValidationError(
+                _("This address has been invited already. The invitation can be sent again, or withdrawn."),
+                code="invited",
+            )
+        # One that has expired makes room.
+        earlier.update(withdrawn_at=now, withdrawn_by=by, send_after=None)
+        invitation = Invitation.objects.create(
+            account=account,
+            email=email,
+            role=role,
+            invited_by=by,
+            language=translation.get_language(),
+            expires_at=now + VALID_FOR,
+            send_after=now,
+        )
+        transaction.on_commit(_have_sent, robust=True)
+    return invitation
+
+
+def resend(invitation: Invitation, by: User) -> bool:
+    """Send the e-mail again with a new link, and end the links before it; return whether the invitation was open."""
+    now = timezone.now()
+    changed = (
+        Invitation.objects.open()
+        .filter(pk=invitation.pk)
+        .update(
+            nonce=generate_nonce(),
+            invited_by=by,
+            language=translation.get_language(),
+            expires_at=now + VALID_FOR,
+            send_after=now,
+            sent_at=None,
+        )
+    )
+    if changed:
+        transaction.on_commit(_have_sent, robust=True)
+    return bool(changed)
+
+
+def withdraw(invitation: Invitation, by: User) -> bool:
+    """End the links of the invitation; return whether it was open."""
+    changed = (
+        Invitation.objects.open()
+        .filter(pk=invitation.pk)
+        .update(withdrawn_at=timezone.now(), withdrawn_by=by, send_after=None)
+    )
+    return bool(changed)
+
+
+def token_of(invitation: Invitation) -> str:
+    return _signer().sign(f"{invitation.pk.hex}.{invitation.nonce}")
+
+
+def find(token: str) -> Invitation | None:
+    """Return the invitation whose newest link has this token, in whatever state it is."""
+    try:
+        pk, nonce = _signer().unsign(token).split(".")
+    except BadSignature:
+        return None
+    return Invitation.objects.select_related("account", "invited_by").filter(pk=pk, nonce=nonce).first()
+
+
+def _signer() -> Signer:
+    return Signer(salt="accounts.invitations", sep=".")
+
+
+def accept(invitation: Invitation, user: User) -> bool:
+    """Make the user a member, and return whether the invitation was usable by them.
+
+    Who has become a member in another way keeps that role.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        accepted = (
+            Invitation.objects.usable(now)
+            .to(user.email)
+            .filter(pk=invitation.pk, nonce=invitation.nonce)
+            .update(accepted_at=now, accepted_by=user, send_after=None)
+        )
+        if accepted:
+            Membership.objects.get_or_create(account=invitation.account, user=user, defaults={"role": invitation.role})
+    return bool(accepted)
+
+
+def accept_as_new(invitation: Invitation, user: User) -> bool:
+    """Save the user, who is new, and make them a member; where the invitation is not usable any more do neither.
+
+    The address counts as theirs: they have the link that was sent to it.
+    """
+    try:
+        with transaction.atomic():
+            user.save()
+            accepted = accept(invitation, user)
+            if not accepted:
+                transaction.set_rollback(True)
+    except IntegrityError:
+        # Somebody made a user of this address in the meantime.
+        return False
+    return accepted
+
+
+def send_next() -> bool:
+    """Send the e-mail that has waited longest; return False where none waits, or the mail server failed."""
+    now = timezone.now()
+    waiting = Invitation.objects.usable(now).filter(send_after__lte=now).order_by("send_after", "pk")
+    invitation = waiting.select_related("account", "invited_by").first()
+    if invitation is None:
+        return False
+    leased_until = now + LEASE
+    as_it_was = Invitation.objects.filter(pk=invitation.pk, send_after=invitation.send_after)
+    if not as_it_was.update(send_after=leased_until):
+        # Another worker was faster.
+        return True
+    # Whoever has it sent again meanwhile, or withdraws it, puts something else in its place.
+    leased = Invitation.objects.filter(pk=invitation.pk, send_after=leased_until)
+    try:
+        invitation_email.compose(invitation, token_of(invitation)).send()
+    except SMTPRecipientsRefused as error:
+        for_good = all(code >= 500 for code, _answer in error.recipients.values())
+        logger.warning("recipient_refused", invitation=str(invitation.pk), for_good=for_good)
+        leased.update(send_after=None if for_good else now + RETRY_AFTER)
+    except (SMTPException, OSError, SoftTimeLimitExceeded) as error:
+        logger.warning("mail_failed", invitation=str(invitation.pk), error=repr(error))
+        leased.update(send_after=now + RETRY_AFTER)
+        return False
+    else:
+        leased.update(send_after=None, sent_at=now)
+    return True
+
+
+def _have_sent() -> None:
+    """Tell a worker that there is an e-mail to send; where the broker does not answer, beat does so within a minute."""
+    options = {"socket_timeout": BROKER_SECONDS, "socket_connect_timeout": BROKER_SECONDS, "max_retries": 0}
+    try:
+        with current_app.connection_for_write(transport_options=options) as connection:
+            current_app.send_task(
+                "accounts.tasks.send_invitations", connection=connection, retry=False, expires=MESSAGE_SECONDS
+            )
+    except (RedisError, OperationalError, OSError) as error:
+        logger.warning("broker_unreachable", error=str(error))

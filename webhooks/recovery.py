@@ -1,0 +1,192 @@
+"""Sending the past again: what failed at a webhook between two times, and what it never got.
+
+A recovery is worked through in small steps, each in a transaction with the place that it has come to. So a worker may
+die in it, and two may work at it, and nothing is sent twice for that. It keeps so little waiting at a time that it is
+cancelled at once, and its deliveries are last in line.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from accounts.models import User
+from webhooks import wake
+from webhooks.models import Delivery, Event, EventType, Recovery, Webhook
+from webhooks.models.delivery import DeliveryQuerySet
+from winkhooks.uuid7 import first_uuid7_at
+
+# What one recovery takes at most.
+MOST = 100_000
+# So many deliveries go in one transaction, and so many replays of a webhook are unfinished at a time.
+STEP = 200
+WINDOW = 1000
+# Why its deliveries ended, by why it did.
+END_REASONS: dict[str, Delivery.EndReason] = {
+    Recovery.EndReason.BY_USER: Delivery.EndReason.RECOVERY_ENDED,
+    Recovery.EndReason.GONE: Delivery.EndReason.WEBHOOK_DISABLED,
+    Recovery.EndReason.WEBHOOK_DISABLED: Delivery.EndReason.WEBHOOK_DISABLED,
+    Recovery.EndReason.WEBHOOK_REMOVED: Delivery.EndReason.WEBHOOK_REMOVED,
+}
+# What is about to be removed with age is left alone.
+SAFETY = timedelta(hours=1)
+
+
+class AlreadyRunning(Exception):
+    """The webhook has a recovery of this kind that has not finished."""
+
+
+def oldest_kept() -> datetime:
+    """Return from when on there are events to send."""
+    return timezone.now() - timedelta(days=settings.WEBHOOK_KEEP_DAYS) + SAFETY
+
+
+def find(webhook: Webhook, kind: str, since: datetime, until: datetime) -> list[UUID]:
+    """Return the ids of what a recovery would take, deliveries or events; one more than MOST where there is more."""
+    return list(_found(webhook, kind, since, until).values_list("pk", flat=True)[: MOST + 1])
+
+
+def _found(webhook: Webhook, kind: str, since: datetime, until: datetime) -> "DeliveryQuerySet | QuerySet[Event]":
+    """Return what a recovery takes, in its order: deliveries that failed, or events that were never sent."""
+    first, behind = first_uuid7_at(max(since, oldest_kept())), first_uuid7_at(until)
+    rows = _failed(webhook) if kind == Recovery.Kind.FAILED else _missed(webhook)
+    return rows.filter(pk__gte=first, pk__lt=behind).order_by("pk")
+
+
+def _failed(webhook: Webhook) -> DeliveryQuerySet:
+    """Return what is dead, and what was cancelled though nobody asked for that very delivery."""
+    swept_away = [Delivery.EndReason.WEBHOOK_DISABLED, Delivery.EndReason.RECOVERY_ENDED]
+    ended = Q(status=Delivery.Status.DEAD) | Q(status=Delivery.Status.CANCELLED, end_reason__in=swept_away)
+    return webhook.deliveries.filter(ended)
+
+
+def _missed(webhook: Webhook) -> "QuerySet[Event]":
+    """Return dispatched events of the types that it asks for now, of which it has no delivery."""
+    types = webhook.event_types.all() if webhook.event_types.exists() else EventType.objects.all()
+    return Event.objects.filter(
+        ~Exists(Delivery.objects.filter(event=OuterRef("pk"), webhook=webhook.pk)),
+        account=webhook.account_id,
+        # As a list, which PostgreSQL looks up in less time than it takes to join.
+        type__in=list(types.filter(delivered=True).values_list("pk", flat=True)),
+    ).exclude(status=Event.Status.NEW)
+
+
+def start(webhook: Webhook, kind: str, since: datetime, until: datetime, by: User) -> Recovery:
+    """Have the past sent, and end the rest of the webhook, since somebody says that its receiver is well.
+
+    Raises AlreadyRunning.
+    """
+    until = min(until, timezone.now())
+    total = min(len(find(webhook, kind, since, until)), MOST)
+    try:
+        with transaction.atomic():
+            recovery = Recovery.objects.create(
+                webhook=webhook, kind=kind, since=since, until=until, total=total, requested_by=by
+            )
+    except IntegrityError as error:
+        raise AlreadyRunning from error
+    # Where it still fails, the next failure of a live delivery begins a longer rest.
+    Webhook.objects.filter(pk=webhook.pk, cooling_until__isnull=False).update(cooling_until=None)
+    ring(recovery)
+    return recovery
+
+
+def ring(recovery: Recovery) -> None:
+    """Have a worker go on with it as soon as this is committed; a bell that is lost the sweep makes up for."""
+    transaction.on_commit(lambda: wake.ask_for("webhooks.tasks.recover", str(recovery.pk)), robust=True)
+
+
+def cancel(recovery: Recovery, by: User) -> bool:
+    """End it, and cancel what waits of it; return whether it was running. What is under way comes to its end."""
+    changed = Recovery.objects.filter(pk=recovery.pk).cancel(Recovery.EndReason.BY_USER, by)
+    if changed:
+        step(recovery.pk)
+    recovery.refresh_from_db()
+    return bool(changed)
+
+
+def work(recovery_id: UUID) -> None:
+    """Take up as much as may wait at a time, and wake those who send it."""
+    while step(recovery_id):
+        wake.ring()
+
+
+def step(recovery_id: UUID) -> bool:
+    """Take the recovery one step on, unless another process does; return whether the next step can follow at once."""
+    with transaction.atomic():
+        recovery = (
+            Recovery.objects.unfinished()
+            .select_for_update(no_key=True, skip_locked=True)
+            .filter(pk=recovery_id)
+            .first()
+        )
+        if recovery is None:
+            return False
+        webhook = Webhook.objects.without_secrets().get(pk=recovery.webhook_id)
+        if recovery.status == Recovery.Status.CANCELLED:
+            _cancel_waiting(recovery)
+            taken = 0
+        else:
+            taken = _take_up(recovery, webhook)
+        recovery.save(update_fields=["status", "replayed", "cursor", "finished_at"])
+    return taken > 0
+
+
+def _take_up(recovery: Recovery, webhook: Webhook) -> int:
+    recovery.status = Recovery.Status.RUNNING
+    behind = first_uuid7_at(recovery.until)
+    replays = Delivery.objects.unfinished().filter(webhook=webhook.pk, priority=Delivery.Priority.REPLAY)
+    if recovery.cursor == behind:
+        if not replays.filter(recovery=recovery).exists():
+            recovery.status = Recovery.Status.DONE
+            recovery.finished_at = timezone.now()
+        return 0
+    # No smaller steps, with which a worker would follow the engine all the way.
+    if replays.values("pk")[:WINDOW].count() > WINDOW - STEP:
+        return 0
+    rest = _found(webhook, recovery.kind, recovery.since, recovery.until)
+    if recovery.cursor:
+        rest = rest.filter(pk__gt=recovery.cursor)
+    wanted = min(STEP, recovery.total - recovery.replayed)
+    ids = list(rest.select_for_update(of=("self",), no_key=True).values_list("pk", flat=True)[:wanted])
+    if recovery.kind == Recovery.Kind.FAILED:
+        Delivery.objects.filter(pk__in=ids).replay(recovery)
+    else:
+        _make_deliveries(recovery, webhook, ids)
+    recovery.replayed += len(ids)
+    recovery.cursor = ids[-1] if len(ids) == STEP else behind
+    return len(ids)
+
+
+def _make_deliveries(recovery: Recovery, webhook: Webhook, event_ids: list[UUID]) -> None:
+    now = timezone.now()
+    Delivery.objects.bulk_create(
+        Delivery(
+            event_id=event_id,
+            webhook=webhook,
+            recovery=recovery,
+            url=webhook.url,
+            priority=Delivery.Priority.REPLAY,
+            next_attempt_at=now,
+            created_at=now,
+        )
+        for event_id in event_ids
+    )
+    Event.objects.filter(pk__in=event_ids).update(
+        status=Event.Status.DISPATCHED, delivery_count=F("delivery_count") + 1
+    )
+
+
+def _cancel_waiting(recovery: Recovery) -> None:
+    """Cancel what waits of it. What a worker is writing to at this moment, the next step cancels."""
+    waiting = Delivery.objects.unfinished().filter(
+        webhook=recovery.webhook_id, priority=Delivery.Priority.REPLAY, recovery=recovery
+    )
+    # Workers record in batches: to wait for one of its rows while holding others would be a deadlock.
+    free = list(waiting.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
+    Delivery.objects.filter(pk__in=free).cancel(END_REASONS[recovery.end_reason])
+    if not waiting.exists():
+        recovery.finished_at = timezone.now()

@@ -1,0 +1,98 @@
+import zoneinfo
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+
+from webhooks.models import Recovery, Webhook
+
+MINUTE = timedelta(minutes=1)
+# Where nothing tells since when something is wrong.
+USUAL_SPAN = timedelta(days=1)
+
+
+class MomentField(forms.DateTimeField):
+    """A time to the minute, in the time zone of the form."""
+
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local", "class": "form-control"}, format="%Y-%m-%dT%H:%M")
+    default_error_messages = {
+        "required": _("Enter a date and a time."),
+        "invalid": _("Enter a date and a time, as in 2026-11-24T09:30."),
+    }
+
+
+class RecoveryForm(forms.Form):
+    """What is to be sent to a webhook again. A script lets its times be those of the reader's zone."""
+
+    kind = forms.ChoiceField(
+        label=_("What to send"),
+        choices=[
+            (
+                Recovery.Kind.FAILED,
+                _("What failed: deliveries that were given up, or cancelled as the webhook was disabled"),
+            ),
+            (Recovery.Kind.MISSED, _("What it never got: events of its types of which it has no delivery")),
+        ],
+        widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
+        help_text=_("What has arrived, and what is still on its way, is in neither."),
+        error_messages={
+            "required": _("Choose what to send."),
+            "invalid_choice": _("Choose what to send."),
+        },
+    )
+    since = MomentField(label=_("From"))
+    until = MomentField(label=_("To"))
+    time_zone = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, *args: Any, webhook: Webhook, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.zone = self._zone()
+        self.initial = {**_span(webhook), "time_zone": timezone.get_current_timezone_name()}
+        if not self.is_bound:
+            for name in ("since", "until"):
+                self.fields[name].widget.attrs["data-moment"] = self.initial[name].isoformat()
+
+    def full_clean(self) -> None:
+        with timezone.override(self.zone):
+            super().full_clean()
+
+    def clean_time_zone(self) -> str:
+        name: str = self.cleaned_data["time_zone"]
+        if name and self.zone is None:
+            raise ValidationError(_("The time zone %(name)s is not known."), params={"name": name})
+        return name
+
+    def clean_until(self) -> datetime:
+        # What happens from now on is sent anyway.
+        until: datetime = self.cleaned_data["until"]
+        return min(until, timezone.now())
+
+    def clean(self) -> None:
+        since, until = self.cleaned_data.get("since"), self.cleaned_data.get("until")
+        if since and until and since >= until:
+            self.add_error("since", _("Enter a time before the other one, and before now."))
+
+    def query(self) -> str:
+        """Return what leads back to this form, filled in."""
+        return urlencode({name: self.data.get(name, "") for name in self.fields})
+
+    def _zone(self) -> tzinfo | None:
+        name = self.data.get("time_zone") or timezone.get_current_timezone_name()
+        return zoneinfo.ZoneInfo(name) if name in zoneinfo.available_timezones() else None
+
+
+def _span(webhook: Webhook) -> dict[str, Any]:
+    """Return what somebody most likely wants: what has gone wrong until now."""
+    now = timezone.now()
+    kind, since = Recovery.Kind.FAILED, webhook.failing_since or now - USUAL_SPAN
+    if webhook.disabled_at:
+        kind, since = Recovery.Kind.MISSED, webhook.disabled_at
+    return {"kind": kind, "since": _minute_of(since), "until": _minute_of(now) + MINUTE}
+
+
+def _minute_of(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
