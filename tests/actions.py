@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import Account, Membership, Role, User
 from webhooks import events, recovery
 from webhooks.engine.dispatch import dispatch
-from webhooks.models import Attempt, Delivery, Event, EventType, Recovery, StaleVersion, Webhook
+from webhooks.models import Attempt, Delivery, Event, EventType, HourlyCount, Recovery, StaleVersion, Webhook
 from webhooks.signals import event_occurred
 
 EVENTS_A_TRANSACTION = 20
@@ -36,6 +36,10 @@ class Listener(TypedDict):
     account_id: str
     webhook_id: str
     secret: str
+
+
+class OwnedListener(Listener):
+    email: str
 
 
 class Listeners(TypedDict):
@@ -71,6 +75,28 @@ def make_owner(email: str, password: str, account_names: list[str]) -> list[str]
     for account in accounts:
         Membership.objects.create(account=account, user=owner, role=Role.OWNER)
     return [str(account.pk) for account in accounts]
+
+
+def make_owned_listener(email: str, password: str, url: str) -> OwnedListener:
+    """Do the same as `make_listener`, in the account of a new owner."""
+    [account_id] = make_owner(email, password, ["Cool Account"])
+    webhook = Webhook.objects.create(account_id=account_id, name="Wink Stalker", url=url)
+    return OwnedListener(account_id=account_id, webhook_id=str(webhook.pk), secret=webhook.secret, email=email)
+
+
+def give_hard_values(webhook_id: str) -> None:
+    """Give a webhook what is hard to show: a long name that runs from right to left, a long URL, and figures."""
+    webhook = Webhook.objects.get(pk=webhook_id)
+    Webhook.objects.filter(pk=webhook_id).update(name="שלום" * 50, url=f"{webhook.url}?{'long' * 100}")
+    for hours in range(0, 720, 5):
+        HourlyCount.objects.create(
+            webhook=webhook,
+            hour=timezone.now() - timedelta(hours=hours),
+            succeeded=hours * 1000,
+            failed=hours % 70,
+            died=hours % 30,
+            within_2000_ms=hours,
+        )
 
 
 def make_superuser(email: str, password: str) -> None:

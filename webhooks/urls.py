@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, include, path
 
-from webhooks.views import delivery, recovery, webhook
+from webhooks.views import delivery, recovery, webhook, webhook_detail, webhook_secret, webhook_switch
 from webhooks.views.event import event_detail, event_list
 from webhooks.views.event_type import event_type_detail, event_type_list
 from webhooks.views.signature_check import signature_check
@@ -17,6 +17,12 @@ delivery_urls = [
 webhook_urls: list[URLPattern | URLResolver] = [
     path("", webhook.webhook_list, name="webhook_list"),
     path("new/", webhook.webhook_create, name="webhook_create"),
+    path("<uuid:webhook_id>/", webhook_detail.webhook_detail, name="webhook_detail"),
+    path("<uuid:webhook_id>/live/", webhook_detail.webhook_live, name="webhook_live"),
+    path("<uuid:webhook_id>/disable/", webhook_switch.webhook_disable, name="webhook_disable"),
+    path("<uuid:webhook_id>/enable/", webhook_switch.webhook_enable, name="webhook_enable"),
+    path("<uuid:webhook_id>/secret/rotate/", webhook_secret.secret_rotate, name="secret_rotate"),
+    path("<uuid:webhook_id>/secret/overlap/end/", webhook_secret.overlap_end, name="overlap_end"),
     path("<uuid:webhook_id>/update/", webhook.webhook_update, name="webhook_update"),
     path("<uuid:webhook_id>/remove/", webhook.webhook_remove, name="webhook_remove"),
     path("<uuid:webhook_id>/deliveries/<uuid:delivery_id>/", include(delivery_urls)),

@@ -42,6 +42,10 @@ class Labels:
     command: str
     copy_command: str
     event_id_or_key: str
+    healthy: str
+    failing: str
+    retrying: str
+    event_id: str
 
 
 ENGLISH = Labels(
@@ -79,6 +83,10 @@ ENGLISH = Labels(
     command="Command",
     copy_command="Copy the command",
     event_id_or_key="Event id or idempotency key",
+    healthy="Enabled and healthy",
+    failing="Failing",
+    retrying="Retrying",
+    event_id="Event ID",
 )
 FINNISH = Labels(
     language="fi",
@@ -115,6 +123,10 @@ FINNISH = Labels(
     command="Komento",
     copy_command="Kopioi komento",
     event_id_or_key="Tapahtuman tunnus tai idempotenssiavain",
+    healthy="Käytössä ja kunnossa",
+    failing="Epäonnistuu",
+    retrying="Yrittää uudelleen",
+    event_id="Tapahtuman tunnus",
 )
 BOTH = [ENGLISH, FINNISH]
 

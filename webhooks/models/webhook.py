@@ -297,9 +297,15 @@ class Webhook(models.Model):
         return bool(changed)
 
     def rotate_secret(self, previous_valid_until: datetime | None) -> None:
-        """Make a new signing secret; with a time given, the present one signs beside it until then."""
+        """Make a new signing secret; with a time given, the present one signs beside it until then.
+
+        Raise DoesNotExist where the webhook was removed, and ImproperlyConfigured where the present secret is to stay
+        valid and cannot be read.
+        """
         with transaction.atomic():
-            webhook = Webhook.objects.select_for_update(no_key=True).get(pk=self.pk)
+            webhooks = Webhook.objects.present().select_for_update(no_key=True)
+            # Without an overlap the old one need not be read, so that one whose key was lost can be replaced.
+            webhook = (webhooks if previous_valid_until else webhooks.without_secrets()).get(pk=self.pk)
             webhook.previous_secret = webhook.secret if previous_valid_until else ""
             webhook.previous_secret_expires_at = previous_valid_until
             webhook.secret = generate_secret()
@@ -308,6 +314,17 @@ class Webhook(models.Model):
                 update_fields=["secret", "previous_secret", "previous_secret_expires_at", "version", "updated_at"]
             )
         self.refresh_from_db()
+
+    def end_overlap(self) -> bool:
+        """Let the previous secret sign no more; return whether there was one."""
+        changed = Webhook.objects.filter(pk=self.pk, previous_secret_expires_at__isnull=False).update(
+            previous_secret="",
+            previous_secret_expires_at=None,
+            version=models.F("version") + 1,
+            updated_at=timezone.now(),
+        )
+        self.refresh_from_db()
+        return bool(changed)
 
     def cancel_recoveries(self, reason: str, by: User | None = None) -> None:
         """Let no recovery of it take up anything more; a step of each then cancels what waits of it."""
