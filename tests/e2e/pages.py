@@ -41,6 +41,12 @@ class Labels:
     show_the_command: str
     command: str
     copy_command: str
+    send_test_event: str
+    send: str
+    event_of_test: str
+    object: str
+    load_example: str
+    result: str
 
 
 ENGLISH = Labels(
@@ -77,6 +83,12 @@ ENGLISH = Labels(
     show_the_command="Show the command",
     command="Command",
     copy_command="Copy the command",
+    send_test_event="Send test event",
+    send="Send",
+    event_of_test="Event",
+    object="Object",
+    load_example="Load its example",
+    result="Result",
 )
 FINNISH = Labels(
     language="fi",
@@ -112,6 +124,12 @@ FINNISH = Labels(
     show_the_command="Näytä komento",
     command="Komento",
     copy_command="Kopioi komento",
+    send_test_event="Lähetä testitapahtuma",
+    send="Lähetä",
+    event_of_test="Tapahtuma",
+    object="Objekti",
+    load_example="Hae sen esimerkki",
+    result="Tulos",
 )
 BOTH = [ENGLISH, FINNISH]
 

@@ -91,6 +91,7 @@ class EventAdmin(LogAdmin):
         exact_time(Event, "occurred_at"),
         exact_time(Event, "created_at"),
         "idempotency_key",
+        "is_test",
         "status",
         "deliveries_link",
         "body_size",
