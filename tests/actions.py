@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from accounts.models import Account, Membership, Role, User
 from webhooks import events, recovery
-from webhooks.models import Attempt, Delivery, Event, EventType, Recovery, StaleVersion, Webhook
+from webhooks.engine.dispatch import dispatch
+from webhooks.models import Attempt, Delivery, Event, EventType, HourlyCount, Recovery, StaleVersion, Webhook
 from webhooks.signals import event_occurred
 
 EVENTS_A_TRANSACTION = 20
@@ -35,6 +36,10 @@ class Listener(TypedDict):
     account_id: str
     webhook_id: str
     secret: str
+
+
+class OwnedListener(Listener):
+    email: str
 
 
 class Listeners(TypedDict):
@@ -72,8 +77,84 @@ def make_owner(email: str, password: str, account_names: list[str]) -> list[str]
     return [str(account.pk) for account in accounts]
 
 
+def make_owned_listener(email: str, password: str, url: str) -> OwnedListener:
+    """Do the same as `make_listener`, in the account of a new owner."""
+    [account_id] = make_owner(email, password, ["Cool Account"])
+    webhook = Webhook.objects.create(account_id=account_id, name="Wink Stalker", url=url)
+    return OwnedListener(account_id=account_id, webhook_id=str(webhook.pk), secret=webhook.secret, email=email)
+
+
+def give_hard_values(webhook_id: str) -> None:
+    """Give a webhook what is hard to show: a long name that runs from right to left, a long URL, and figures."""
+    webhook = Webhook.objects.get(pk=webhook_id)
+    Webhook.objects.filter(pk=webhook_id).update(name="שלום" * 50, url=f"{webhook.url}?{'long' * 100}")
+    for hours in range(0, 720, 5):
+        HourlyCount.objects.create(
+            webhook=webhook,
+            hour=timezone.now() - timedelta(hours=hours),
+            succeeded=hours * 1000,
+            failed=hours % 70,
+            died=hours % 30,
+            within_2000_ms=hours,
+        )
+
+
 def make_superuser(email: str, password: str) -> None:
     User.objects.create_superuser(email, password, name="Sam Staff")
+
+
+class History(TypedDict):
+    event_id: str
+    other_id: str
+
+
+def make_history(account_id: str, webhook_count: int, event_count: int) -> History:
+    """Make webhooks and events of an account, all of it past; return an event, and one that nobody was to get.
+
+    Of the webhooks, “Night statistics” was disabled as the event was dispatched, and is enabled by now; “Archive” got
+    the event; the others had not chosen it.
+    """
+    account = Account.objects.get(pk=account_id)
+    owner = account.memberships.get(role=Role.OWNER).user
+
+    def register(name: str, *event_types: str) -> Webhook:
+        chosen = EventType.objects.filter(key__in=event_types)
+        url = "https://my.system.example/"
+        return Webhook.objects.register(account=account, name=name, url=url, enabled=True, event_types=chosen, by=owner)
+
+    # In one transaction, so that no worker finds anything to do.
+    with transaction.atomic():
+        for number in range(webhook_count - 2):
+            register(f"Channel manager {number}", "booking.cancelled", "property.created")
+        register("Archive")
+        night = register("Night statistics", "booking.created")
+        night.disable(Webhook.DisabledReason.BY_USER, owner)
+        event = _send(account, 0)
+        other = events.emit(type="booking.sync.run", account=account, object={})
+        dispatch()
+        event.deliveries.update(
+            status=Delivery.Status.SUCCEEDED,
+            attempt_count=1,
+            last_http_status=204,
+            next_attempt_at=None,
+            finished_at=timezone.now(),
+        )
+        night.enable(owner)
+        Event.objects.bulk_create(
+            [
+                Event(
+                    account=account,
+                    type_id="booking.cancelled",
+                    occurred_at=timezone.now(),
+                    recipient_role="SELF",
+                    body=event.body,
+                    status=Event.Status.NO_SUBSCRIBERS,
+                )
+                for _ in range(event_count - 2)
+            ],
+            batch_size=1000,
+        )
+    return History(event_id=str(event.pk), other_id=str(other.pk))
 
 
 def announce(account_id: str, count: int = 1) -> Announced:

@@ -126,7 +126,10 @@ def stranger(db: None) -> User:
 
 @pytest.fixture
 def webhook(account: Account) -> Webhook:
-    return Webhook.objects.create(account=account, name="Wink Stalker", url="https://my.system.example/webhook/wink")
+    url = "https://my.system.example/webhook/wink"
+    return Webhook.objects.register(
+        account=account, name="Wink Stalker", url=url, enabled=True, event_types=[], by=None
+    )
 
 
 @pytest.fixture

@@ -397,3 +397,23 @@ def _refuse_constant(name: str) -> None:
 
 def _pretty(content: object) -> str:
     return json.dumps(content, ensure_ascii=False, indent=2)
+
+
+class SecretRotateForm(forms.Form):
+    """How long the present signing secret stays valid beside the new one."""
+
+    overlap = forms.TypedChoiceField(
+        label=_("The present secret"),
+        coerce=int,
+        choices=[
+            (24, _("stays valid for 24 hours")),
+            (7 * 24, _("stays valid for 7 days")),
+            (0, _("is invalid at once: choose this where it has leaked")),
+        ],
+        initial=24,
+        widget=forms.RadioSelect,
+        help_text=_(
+            "While both are valid, each request carries a signature of either, so that none is refused meanwhile."
+        ),
+        error_messages=dict.fromkeys(["required", "invalid_choice"], _("Choose one of the three.")),
+    )

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
+from webhooks import rollups
 from webhooks.models import Attempt, Delivery, Event, Recovery
 from winkhooks.uuid7 import first_uuid7_at
 
@@ -17,13 +18,15 @@ BATCH = 500
 
 
 def purge() -> int:
-    """Remove events older than WEBHOOK_KEEP_DAYS with their deliveries and attempts, and recoveries that ended before.
+    """Remove events older than WEBHOOK_KEEP_DAYS with their deliveries and attempts, and what else is as old.
+
+    That is the hourly counts of that time, and recoveries that ended before it.
 
     Return how many events.
-
     An event with an unfinished delivery, such as one that was redelivered on its last day, stays until that has ended.
     """
     kept_since = timezone.now() - timedelta(days=settings.WEBHOOK_KEEP_DAYS)
+    rollups.forget_before(kept_since)
     Recovery.objects.filter(finished_at__lt=kept_since).delete()
     old = _old_events(kept_since)
     removed = 0
@@ -39,9 +42,9 @@ def purge() -> int:
 
 
 def _old_events(kept_since: datetime) -> QuerySet[Event]:
-    oldest_kept = first_uuid7_at(kept_since)
     unfinished = Delivery.objects.unfinished().filter(event=OuterRef("pk"))
-    return Event.objects.filter(~Exists(unfinished), pk__lt=oldest_kept).exclude(status=Event.Status.NEW).order_by("pk")
+    old = Event.objects.filter(~Exists(unfinished), pk__lt=first_uuid7_at(kept_since))
+    return old.exclude(status=Event.Status.NEW).order_by("pk")
 
 
 def _remove(event_ids: list[UUID]) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from webhooks import health, notices, recovery, retention, wake
+from webhooks import health, notices, recovery, retention, rollups, wake
 from webhooks.engine.drain import drain
 from webhooks.heartbeat import beat
 from webhooks.models import Recovery
@@ -50,6 +50,12 @@ def recover(recovery_id: str) -> None:
 def purge() -> None:
     """Remove what has been kept long enough."""
     retention.purge()
+
+
+@shared_task
+def roll_up() -> None:
+    """Count the attempts of the last minute, and those that earlier runs left."""
+    rollups.roll_up()
 
 
 @shared_task

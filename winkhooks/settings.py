@@ -286,6 +286,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "webhooks.tasks.sweep", "schedule": timedelta(seconds=3), "options": {"expires": 60}},
     # A drain may keep a worker for a minute, so that this waits a little longer than until the next one comes.
     "watch": {"task": "webhooks.tasks.watch", "schedule": timedelta(minutes=1), "options": {"expires": 150}},
+    "roll_up": {"task": "webhooks.tasks.roll_up", "schedule": timedelta(minutes=1), "options": {"expires": 150}},
     # A worker is told of each invitation at once; this finds those of which it was not.
     "send_invitations": {
         "task": "accounts.tasks.send_invitations",

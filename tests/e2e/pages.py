@@ -47,6 +47,11 @@ class Labels:
     object: str
     load_example: str
     result: str
+    event_id_or_key: str
+    healthy: str
+    failing: str
+    retrying: str
+    event_id: str
 
 
 ENGLISH = Labels(
@@ -89,6 +94,11 @@ ENGLISH = Labels(
     object="Object",
     load_example="Load its example",
     result="Result",
+    event_id_or_key="Event id or idempotency key",
+    healthy="Enabled and healthy",
+    failing="Failing",
+    retrying="Retrying",
+    event_id="Event ID",
 )
 FINNISH = Labels(
     language="fi",
@@ -130,6 +140,11 @@ FINNISH = Labels(
     object="Objekti",
     load_example="Hae sen esimerkki",
     result="Tulos",
+    event_id_or_key="Tapahtuman tunnus tai idempotenssiavain",
+    healthy="Käytössä ja kunnossa",
+    failing="Epäonnistuu",
+    retrying="Yrittää uudelleen",
+    event_id="Tapahtuman tunnus",
 )
 BOTH = [ENGLISH, FINNISH]
 

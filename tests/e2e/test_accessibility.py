@@ -89,6 +89,13 @@ def test_no_page_has_a_barrier(stack: Stack, open_page: OpenPage, scheme: str, l
         expect(page.get_by_role("dialog")).to_be_visible()
         look.at("the dialog")
 
+        history = stack.call(actions.make_history, account_id, webhook_count=3, event_count=60)
+        for path in ("", "?id=no-such-event", "?type=no-such-type&since=0001-01-01T00:00", f"{history['event_id']}/"):
+            look.at_path(account, f"/events/{path}")
+        page.locator(".raw-card > summary").click()
+        look.at("an event with its raw body")
+        look.at_path(account, f"/events/{history['other_id']}/")
+
     assert not look.problems, "\n".join(look.problems)
 
 

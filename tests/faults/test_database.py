@@ -18,6 +18,9 @@ from tests.stack import Program, Stack
 
 pytestmark = pytest.mark.stack
 
+# In the long form the database is away for 5 s and more, again and again.
+LONG_LEASE_SECONDS = "30"
+
 
 class DurablePostgres:
     """A PostgreSQL of its own that may be restarted and crash; what it has committed it keeps."""
@@ -53,7 +56,8 @@ def durable_engine(tmp_path_factory: pytest.TempPathFactory, durable_postgres: D
         web=False,
         command_seconds=COMMAND_SECONDS,
         WEBHOOK_TIMEOUT_SECONDS=TIMEOUT_SECONDS,
-        WEBHOOK_LEASE_SECONDS=LEASE_SECONDS,
+        # Answers wait for the database to come back, and are recorded only while their leases hold.
+        WEBHOOK_LEASE_SECONDS=scaled(LEASE_SECONDS, LONG_LEASE_SECONDS),
     ) as engine:
         yield engine
 

@@ -20,9 +20,8 @@ def listening_webhook(account: Account, receiver: Receiver, loopback_allowed: No
 
 
 def make_webhook(account: Account, url: str, *event_types: str, name: str = "Wink Stalker") -> Webhook:
-    webhook = Webhook.objects.create(account=account, name=name, url=url)
-    webhook.event_types.set(EventType.objects.filter(key__in=event_types))
-    return webhook
+    chosen = EventType.objects.filter(key__in=event_types)
+    return Webhook.objects.register(account=account, name=name, url=url, enabled=True, event_types=chosen, by=None)
 
 
 def announce(account: Account, type: str = "booking.created", count: int = 1) -> list[Event]:

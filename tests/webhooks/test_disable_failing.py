@@ -36,6 +36,7 @@ def test_five_days_of_failing_disable_it(webhook: Webhook, time_machine: TimeMac
     webhook.refresh_from_db()
     assert (webhook.enabled, webhook.disabled_reason, webhook.disabled_by) == (False, "FAILING", None)
     assert webhook.disabled_at == START + FIVE_DAYS
+    assert webhook.states.get(since=START + FIVE_DAYS).disabled_reason == "FAILING"
     assert health.disable_failing() == 0
 
 

@@ -85,6 +85,8 @@ def test_the_heartbeat_calls_the_monitor(receiver: Receiver, settings: Settings)
 
 
 def test_whatever_beat_sends_exists_and_expires(settings: Settings) -> None:
+    # As a worker does when it starts.
+    current_app.loader.import_default_modules()
     for entry in settings.CELERY_BEAT_SCHEDULE.values():
         assert entry["task"] in current_app.tasks
         assert entry["options"]["expires"] >= entry["schedule"].total_seconds()

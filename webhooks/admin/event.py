@@ -90,6 +90,7 @@ class EventAdmin(LogAdmin):
         "recipient_role",
         exact_time(Event, "occurred_at"),
         exact_time(Event, "created_at"),
+        exact_time(Event, "dispatched_at"),
         "idempotency_key",
         "is_test",
         "status",

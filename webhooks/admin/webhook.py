@@ -218,7 +218,8 @@ class WebhookAdmin(ModelAdmin):
 
     @admin.action(description=_("Enable"), permissions=["change"])
     def enable(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
-        changed = [webhook for webhook in queryset if webhook.enable()]
+        by = staff(request)
+        changed = [webhook for webhook in queryset if webhook.enable(by=by)]
         self._log(request, changed, "enabled")
         self.tell(
             request,

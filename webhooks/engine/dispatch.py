@@ -34,7 +34,8 @@ COPY webhooks_delivery (
 MARK_POSTGRESQL = """
 UPDATE webhooks_event AS event
 SET status = CASE WHEN counted.deliveries > 0 THEN 'DISPATCHED' ELSE 'NO_SUBSCRIBERS' END,
-    delivery_count = counted.deliveries
+    delivery_count = counted.deliveries,
+    dispatched_at = %(now)s
 FROM unnest(%(ids)s::uuid[], %(counts)s::int[]) AS counted(id, deliveries)
 WHERE event.id = counted.id
 """
@@ -89,8 +90,9 @@ def dispatch(wanted: Callable[[UUID], bool] = take_nothing, limit: int = MOST_EV
         events = _lock(new, limit)
         if not events:
             return Dispatched(0, [], more_is_new=False)
-        subscribers = _Subscribers({event.account_id for event in events if event.is_delivered})
+        # The deliveries are as of this moment: who changes a webhook from here on may come too late.
         now = timezone.now()
+        subscribers = _Subscribers({event.account_id for event in events if event.is_delivered})
         leased_until = lease_from(now)
         counts: dict[UUID, int] = {}
         deliveries: list[NewDelivery] = []
@@ -107,7 +109,7 @@ def dispatch(wanted: Callable[[UUID], bool] = take_nothing, limit: int = MOST_EV
                 if is_taken:
                     claims.append(_claim(delivery, event, leased_until))
         _insert(deliveries, now)
-        _mark(counts)
+        _mark(counts, now)
     return Dispatched(len(counts), claims, more_is_new=len(events) == limit or len(counts) < len(events))
 
 
@@ -201,14 +203,14 @@ def _insert(deliveries: list[NewDelivery], now: datetime) -> None:
             )
 
 
-def _mark(counts: Mapping[UUID, int]) -> None:
+def _mark(counts: Mapping[UUID, int], now: datetime) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute(MARK_POSTGRESQL, {"ids": array(counts), "counts": array(counts.values())})
+            cursor.execute(MARK_POSTGRESQL, {"ids": array(counts), "counts": array(counts.values()), "now": now})
         return
     event_ids_by_count: defaultdict[int, list[UUID]] = defaultdict(list)
     for event_id, count in counts.items():
         event_ids_by_count[count].append(event_id)
     for count, event_ids in event_ids_by_count.items():
         status = Event.Status.DISPATCHED if count else Event.Status.NO_SUBSCRIBERS
-        Event.objects.filter(pk__in=event_ids).update(status=status, delivery_count=count)
+        Event.objects.filter(pk__in=event_ids).update(status=status, delivery_count=count, dispatched_at=now)

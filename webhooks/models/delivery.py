@@ -1,4 +1,6 @@
+from collections.abc import Iterable
 from typing import ClassVar, Self
+from uuid import UUID
 
 from django.db import models
 from django.utils import timezone
@@ -18,6 +20,12 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def not_under_way(self) -> Self:
         """Leave out what a worker has claimed and may be sending now."""
         return self.exclude(leased_until__gt=timezone.now())
+
+    def last_of(self, webhook_ids: Iterable[UUID]) -> dict[UUID, "Delivery"]:
+        """Return the newest delivery of each webhook that has one: a look into the index for each, in two queries."""
+        newest = self.filter(webhook=models.OuterRef("pk")).order_by("-pk").values("pk")[:1]
+        ids = Webhook.objects.filter(pk__in=webhook_ids).values_list(models.Subquery(newest))
+        return {delivery.webhook_id: delivery for delivery in self.filter(pk__in=[pk for (pk,) in ids if pk])}
 
     def cancel(self, reason: "Delivery.EndReason | str") -> int:
         """End unfinished deliveries as CANCELLED; return how many. An answer that is under way still counts."""

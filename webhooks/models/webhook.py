@@ -2,7 +2,7 @@ import base64
 import secrets
 from collections.abc import Iterable
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
@@ -30,14 +30,23 @@ class StaleVersion(Exception):
 
 class WebhookQuerySet(models.QuerySet["Webhook"]):
     def register(
-        self, *, account: Account, name: str, url: str, enabled: bool, event_types: Iterable[EventType], by: User
+        self,
+        *,
+        account: Account,
+        name: str,
+        url: str,
+        enabled: bool,
+        event_types: Iterable[EventType],
+        by: User | None,
+        **fields: Any,
     ) -> "Webhook":
         """Create a webhook with its events, all or nothing."""
         with transaction.atomic():
-            webhook = self.create(account=account, name=name, url=url, created_by=by)
+            webhook = self.create(account=account, name=name, url=url, created_by=by, **fields)
             webhook.event_types.set(event_types)
             if not enabled:
                 webhook.disable(Webhook.DisabledReason.BY_USER, by)
+            webhook._note_state(by)
         return webhook
 
     def present(self) -> Self:
@@ -207,9 +216,10 @@ class Webhook(models.Model):
                 raise StaleVersion
             self.event_types.set(event_types)
             if enabled:
-                self.enable()
+                self.enable(by)
             else:
                 self.disable(Webhook.DisabledReason.BY_USER, by)
+            self._note_state(by)
         self.refresh_from_db()
 
     def disable(self, reason: DisabledReason, by: User | None = None) -> bool:
@@ -228,35 +238,39 @@ class Webhook(models.Model):
                 )
             )
             if changed:
+                self._note_state(by)
                 self.cancel_recoveries("WEBHOOK_DISABLED", by)
                 self._cancel_deliveries("WEBHOOK_DISABLED")
         self.refresh_from_db()
         return bool(changed)
 
-    def enable(self) -> bool:
+    def enable(self, by: User | None = None) -> bool:
         """Switch the webhook on, with its failures forgotten; return whether it was off."""
-        changed = (
-            Webhook.objects.present()
-            .filter(pk=self.pk, enabled=False)
-            .update(
-                enabled=True,
-                disabled_at=None,
-                disabled_reason="",
-                disabled_by=None,
-                failing_since=None,
-                consecutive_failures=0,
-                cooling_until=None,
-                cooling_seconds=0,
-                # Who was told of trouble is told of its end, once a delivery shows it.
-                notified_state=models.Case(
-                    models.When(notified_state="", then=models.Value("")),
-                    default=models.Value(Webhook.NotifiedState.RESUMED),
-                ),
-                notified_at=timezone.now(),
-                version=models.F("version") + 1,
-                updated_at=timezone.now(),
+        with transaction.atomic():
+            changed = (
+                Webhook.objects.present()
+                .filter(pk=self.pk, enabled=False)
+                .update(
+                    enabled=True,
+                    disabled_at=None,
+                    disabled_reason="",
+                    disabled_by=None,
+                    failing_since=None,
+                    consecutive_failures=0,
+                    cooling_until=None,
+                    cooling_seconds=0,
+                    # Who was told of trouble is told of its end, once a delivery shows it.
+                    notified_state=models.Case(
+                        models.When(notified_state="", then=models.Value("")),
+                        default=models.Value(Webhook.NotifiedState.RESUMED),
+                    ),
+                    notified_at=timezone.now(),
+                    version=models.F("version") + 1,
+                    updated_at=timezone.now(),
+                )
             )
-        )
+            if changed:
+                self._note_state(by)
         self.refresh_from_db()
         return bool(changed)
 
@@ -276,15 +290,22 @@ class Webhook(models.Model):
                 )
             )
             if changed:
+                self._note_state(by)
                 self.cancel_recoveries("WEBHOOK_REMOVED", by)
                 self._cancel_deliveries("WEBHOOK_REMOVED")
         self.refresh_from_db()
         return bool(changed)
 
     def rotate_secret(self, previous_valid_until: datetime | None) -> None:
-        """Make a new signing secret; with a time given, the present one signs beside it until then."""
+        """Make a new signing secret; with a time given, the present one signs beside it until then.
+
+        Raise DoesNotExist where the webhook was removed, and ImproperlyConfigured where the present secret is to stay
+        valid and cannot be read.
+        """
         with transaction.atomic():
-            webhook = Webhook.objects.select_for_update(no_key=True).get(pk=self.pk)
+            webhooks = Webhook.objects.present().select_for_update(no_key=True)
+            # Without an overlap the old one need not be read, so that one whose key was lost can be replaced.
+            webhook = (webhooks if previous_valid_until else webhooks.without_secrets()).get(pk=self.pk)
             webhook.previous_secret = webhook.secret if previous_valid_until else ""
             webhook.previous_secret_expires_at = previous_valid_until
             webhook.secret = generate_secret()
@@ -293,6 +314,17 @@ class Webhook(models.Model):
                 update_fields=["secret", "previous_secret", "previous_secret_expires_at", "version", "updated_at"]
             )
         self.refresh_from_db()
+
+    def end_overlap(self) -> bool:
+        """Let the previous secret sign no more; return whether there was one."""
+        changed = Webhook.objects.filter(pk=self.pk, previous_secret_expires_at__isnull=False).update(
+            previous_secret="",
+            previous_secret_expires_at=None,
+            version=models.F("version") + 1,
+            updated_at=timezone.now(),
+        )
+        self.refresh_from_db()
+        return bool(changed)
 
     def cancel_recoveries(self, reason: str, by: User | None = None) -> None:
         """Let no recovery of it take up anything more; a step of each then cancels what waits of it."""
@@ -312,6 +344,23 @@ class Webhook(models.Model):
         if self.previous_secret and self.previous_secret_expires_at and moment < self.previous_secret_expires_at:
             return [self.secret, self.previous_secret]
         return [self.secret]
+
+    def _note_state(self, by: User | None) -> None:
+        """Write down what the webhook is from now on, unless that is what it was.
+
+        Call it in the transaction of the change, which has locked the webhook, so that its states have an order.
+        """
+        self.refresh_from_db(fields=["enabled", "disabled_at", "disabled_reason", "disabled_by", "removed_at"])
+        state = {
+            "enabled": self.enabled,
+            "disabled_at": self.disabled_at,
+            "disabled_reason": self.disabled_reason,
+            "disabled_by_id": self.disabled_by_id,
+            "removed": self.removed_at is not None,
+            "event_types": list(self.event_types.order_by("key").values_list("key", flat=True)),
+        }
+        if self.states.values(*state).first() != state:
+            self.states.create(by=by, **state)
 
     def _cancel_deliveries(self, reason: str) -> None:
         # Those under way are left to the engine, which ends them when the answer is there: an UPDATE here and one there

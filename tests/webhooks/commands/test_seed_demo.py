@@ -61,6 +61,7 @@ def test_the_webhooks_call_the_sample_receiver() -> None:
     stalker = Webhook.objects.get(name="Wink Stalker")
     assert (stalker.account.name, stalker.url) == ("Cool Account", "http://127.0.0.1:9555/webhook/wink")
     assert [str(event_type) for event_type in stalker.event_types.all()] == ["booking.created"]
+    assert [state.event_types for state in stalker.states.all()] == [["booking.created"]]
     assert {webhook.secret for webhook in Webhook.objects.all()} == {SECRET}
     assert set(Webhook.objects.values_list("url", flat=True)) >= {
         "http://127.0.0.1:9555/status/503",

@@ -1,10 +1,14 @@
+from datetime import UTC, datetime
+from uuid import UUID
+
 import pytest
+import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Account, User
 from tests.webhooks.conftest import announce, make_webhook
-from webhooks.engine.dispatch import MOST_EVENTS, dispatch
+from webhooks.engine.dispatch import MOST_EVENTS, _Subscribers, dispatch
 from webhooks.events import ledger
 from webhooks.models import Delivery, Event, Webhook
 
@@ -85,3 +89,22 @@ def test_the_number_of_queries_does_not_grow_with_the_events(account: Account, w
     with CaptureQueriesContext(connection) as many:
         dispatch()
     assert len(many) == len(few)
+
+
+@pytest.mark.parametrize("event_types, status", [([], "DISPATCHED"), (["booking.cancelled"], "NO_SUBSCRIBERS")])
+def test_an_event_keeps_the_moment_before_its_webhooks_were_read(
+    account: Account, event_types: list[str], status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_webhook(account, "https://a.example/", *event_types)
+    [event] = announce(account)
+    with time_machine.travel("2026-11-24T09:30:00Z", tick=False) as clock:
+        reading = _Subscribers.__init__
+
+        def read_a_second_later(self: _Subscribers, account_ids: set[UUID]) -> None:
+            clock.shift(1)
+            reading(self, account_ids)
+
+        monkeypatch.setattr(_Subscribers, "__init__", read_a_second_later)
+        dispatch()
+    event.refresh_from_db()
+    assert (event.status, event.dispatched_at) == (status, datetime(2026, 11, 24, 9, 30, tzinfo=UTC))

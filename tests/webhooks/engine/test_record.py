@@ -130,6 +130,7 @@ def test_410_switches_the_webhook_off_and_cancels_the_rest(account: Account, web
     record([result(claimed, GONE, 410, url=webhook.url)])
     webhook.refresh_from_db()
     assert (webhook.enabled, webhook.disabled_reason, webhook.disabled_by) == (False, "GONE", None)
+    assert webhook.states.latest("since").disabled_reason == "GONE"
     assert Delivery.objects.get(pk=claimed.delivery_id).status == "DEAD"
     others = Delivery.objects.exclude(pk=claimed.delivery_id)
     assert set(others.values_list("status", "end_reason")) == {("CANCELLED", "WEBHOOK_DISABLED")}

@@ -4,9 +4,10 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Account
-from tests.webhooks.conftest import announce
+from tests.webhooks.conftest import announce, make_webhook
 from webhooks.engine.dispatch import dispatch
 from webhooks.models import Attempt, Delivery, Event, Webhook
 
@@ -24,6 +25,20 @@ def finish(delivery: Delivery, status: str, attempts: int = 1) -> None:
     Delivery.objects.update(
         status=status, next_attempt_at=None, attempt_count=attempts, finished_at=timezone.now(), end_reason="REFUSED"
     )
+
+
+def test_the_last_deliveries_come_in_as_many_queries_for_any_number_of_webhooks(
+    account: Account, webhook: Webhook, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    other, unused = (make_webhook(account, "https://b.example/", name=name) for name in ("Another", "Unused"))
+    for _ in range(3):
+        announce(account)
+        dispatch()
+    unused.deliveries.all().delete()
+    ids = [webhook.pk, other.pk, unused.pk]
+    with django_assert_num_queries(2):
+        last = Delivery.objects.last_of(ids)
+    assert last == {one.pk: one.deliveries.order_by("-pk")[0] for one in (webhook, other)}
 
 
 @pytest.mark.parametrize("status", ["DEAD", "CANCELLED", "SUCCEEDED"])

@@ -110,6 +110,13 @@ class TestRotateSecret:
         assert webhook.previous_secret == ""
         assert webhook.valid_secrets(timezone.now()) == [webhook.secret]
 
+    def test_the_overlap_can_be_ended(self, webhook: Webhook) -> None:
+        webhook.rotate_secret(timezone.now() + timedelta(hours=24))
+        assert webhook.end_overlap()
+        assert (webhook.previous_secret, webhook.previous_secret_expires_at) == ("", None)
+        assert webhook.valid_secrets(timezone.now()) == [webhook.secret]
+        assert not webhook.end_overlap()
+
 
 @pytest.mark.parametrize(
     "change",

@@ -42,3 +42,33 @@ def remove_url(webhook: Webhook) -> str:
 def lost_key(webhook: Webhook, settings: Settings) -> None:
     """Let the secret of the webhook be unreadable: the key that it was encrypted with is gone."""
     settings.WEBHOOK_SECRET_KEYS = ["YW5vdGhlci1rZXktb2YtMzItYnl0ZXMtYWx0b2dldGg="]
+
+
+@pytest.fixture
+def detail_url(webhook: Webhook) -> str:
+    return reverse("webhooks:webhook_detail", args=[webhook.account_id, webhook.pk])
+
+
+@pytest.fixture
+def live_url(webhook: Webhook) -> str:
+    return reverse("webhooks:webhook_live", args=[webhook.account_id, webhook.pk])
+
+
+@pytest.fixture
+def disable_url(webhook: Webhook) -> str:
+    return reverse("webhooks:webhook_disable", args=[webhook.account_id, webhook.pk])
+
+
+@pytest.fixture
+def enable_url(webhook: Webhook) -> str:
+    return reverse("webhooks:webhook_enable", args=[webhook.account_id, webhook.pk])
+
+
+@pytest.fixture
+def rotate_url(webhook: Webhook) -> str:
+    return reverse("webhooks:secret_rotate", args=[webhook.account_id, webhook.pk])
+
+
+@pytest.fixture
+def overlap_end_url(webhook: Webhook) -> str:
+    return reverse("webhooks:overlap_end", args=[webhook.account_id, webhook.pk])

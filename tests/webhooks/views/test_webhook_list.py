@@ -1,4 +1,5 @@
 import re
+from datetime import timedelta
 
 import pytest
 import time_machine
@@ -7,11 +8,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import Account, User
 from tests.conftest import client_of
+from tests.webhooks.clocked import make_delivery
 from tests.webhooks.views.pages import assert_no_inline_code, text_of
-from webhooks.models import EventType, Webhook
+from webhooks.models import EventType, HourlyCount, Webhook
 
 
 def created_webhook(client: Client, account: Account, name: str = "Wink Stalker") -> Webhook:
@@ -62,7 +65,7 @@ def test_it_speaks_finnish(owner: User, webhook: Webhook, list_url: str) -> None
 def test_it_shows_url_state_and_all_events(owner: User, webhook: Webhook, list_url: str) -> None:
     page = text_of(client_of(owner).get(list_url))
     assert webhook.url in page
-    assert '<span class="status status-success">Enabled</span>' in page
+    assert '<span class="status status-success">Enabled and healthy</span>' in page
     assert "All events" in page
 
 
@@ -73,6 +76,162 @@ def test_it_says_since_when_and_by_whom_a_webhook_is_disabled(owner: User, webho
     assert '<span class="status">Disabled</span>' in page
     assert "Nov. 24, 2026, 9:30 a.m. UTC" in page
     assert "Disabled by Owner" in page
+
+
+@pytest.mark.parametrize(
+    "fields, sentences",
+    [
+        (
+            {"failing_since": "2026-11-24T08:30Z", "consecutive_failures": 3},
+            ["Failing", "8:30 a.m. UTC", "3 failures in"],
+        ),
+        (
+            {"failing_since": "2026-11-24T08:30Z", "cooling_until": "2026-11-24T10:15Z", "consecutive_failures": 12},
+            ["Resting after failures", "Resting until", "10:15 a.m. UTC", "12 failures in a row"],
+        ),
+    ],
+)
+def test_it_says_since_when_a_webhook_fails(
+    owner: User, webhook: Webhook, list_url: str, fields: dict[str, str], sentences: list[str]
+) -> None:
+    Webhook.objects.update(**fields)
+    with time_machine.travel("2026-11-24T09:30:00Z", tick=False):
+        page = text_of(client_of(owner).get(list_url))
+    for sentence in sentences:
+        assert sentence in page
+
+
+def test_its_cards_lead_to_the_pages_of_webhooks(owner: User, viewer: User, list_url: str, detail_url: str) -> None:
+    for user in (owner, viewer):
+        page = text_of(client_of(user).get(list_url))
+        assert f'dir="auto" href="{detail_url}"' in page
+        assert f'href="{detail_url}#deliveries"' in page
+        assert "View deliveries" in page
+
+
+def test_it_offers_to_disable_what_is_enabled_and_the_other_way_round(
+    owner: User, webhook: Webhook, list_url: str, disable_url: str, enable_url: str
+) -> None:
+    client = client_of(owner)
+    page = text_of(client.get(list_url))
+    assert f'href="{disable_url}?next={list_url}" data-confirm="Disable “Wink Stalker”?"' in page
+    assert enable_url not in page
+    webhook.disable(Webhook.DisabledReason.GONE)
+    page = text_of(client.get(list_url))
+    assert f'action="{enable_url}?next={list_url}"' in page
+    assert disable_url not in page
+
+
+def test_where_an_action_leads_back_to_no_secret_is_shown_again(owner: User, account: Account, list_url: str) -> None:
+    client = client_of(owner)
+    created_webhook(client, account)
+    [back] = re.findall(r'name="next" value="(.+?)"', text_of(client.get(list_url)))
+    page = text_of(client.get(back))
+    assert "shown=" in back
+    assert f"?next={list_url}" in page
+    assert f"{list_url}%3Fshown" not in page
+
+
+def test_it_shows_the_last_delivery(owner: User, webhook: Webhook, list_url: str) -> None:
+    client = client_of(owner)
+    assert "None yet" in text_of(client.get(list_url))
+    with time_machine.travel("2026-11-24T09:30:00Z", tick=False) as clock:
+        make_delivery(webhook, "SUCCEEDED")
+        clock.shift(60)
+        make_delivery(webhook, "DEAD")
+    page = text_of(client.get(list_url))
+    assert '<span class="status status-danger">Dead</span>' in page
+    assert "Nov. 24, 2026 09:31:00 UTC" in page
+    assert 'status-success">Succeeded' not in page
+
+
+def test_it_draws_the_last_14_days(owner: User, webhook: Webhook, list_url: str) -> None:
+    client = client_of(owner)
+    assert "No attempts" in text_of(client.get(list_url))
+    HourlyCount.objects.create(webhook=webhook, hour=timezone.now(), succeeded=12, failed=3, died=1)
+    page = text_of(client.get(list_url))
+    assert (
+        'role="img" aria-label="Attempts of the last 14 days. Succeeded: 12. Failed and tried again: 3. Given up: 1."'
+        in page
+    )
+    assert "12 succeeded, above; 4 did not, below" in page
+    assert page.count('<rect class="bar-slot"') == 14
+
+
+def make_many(webhook: Webhook, count: int) -> None:
+    Webhook.objects.bulk_create(
+        Webhook(account=webhook.account, name=f"Webhook {number:03}", url=f"https://my.system.example/{number}")
+        for number in range(count)
+    )
+
+
+def names_on(page: str) -> list[str]:
+    return re.findall(r'<a class="user-text" dir="auto" href="[^"]+">(W.+?)</a>\s*</h3>', page)
+
+
+def test_few_webhooks_need_no_search(owner: User, webhook: Webhook, list_url: str) -> None:
+    client = client_of(owner)
+    make_many(webhook, 9)
+    assert 'role="search"' not in text_of(client.get(list_url))
+    make_many(webhook, 1)
+    assert 'role="search"' in text_of(client.get(list_url))
+
+
+@pytest.mark.parametrize(
+    "query, found",
+    [
+        ("q=webhook+01+webhook+1", ["Webhook 001", "Webhook 010", "Webhook 011"]),
+        ("q=SYSTEM.EXAMPLE%2F7", ["Webhook 007"]),
+        ("state=disabled", ["Webhook 003"]),
+        ("state=healthy&q=003", []),
+        ("state=failing", ["Webhook 004"]),
+        ("state=resting", ["Webhook 005"]),
+    ],
+)
+def test_webhooks_are_found_by_name_url_and_state(
+    owner: User, webhook: Webhook, list_url: str, query: str, found: list[str]
+) -> None:
+    make_many(webhook, 12)
+    Webhook.objects.get(name="Webhook 003").disable(Webhook.DisabledReason.BY_USER, owner)
+    Webhook.objects.filter(name__in=["Webhook 004", "Webhook 005"]).update(failing_since=timezone.now())
+    Webhook.objects.filter(name="Webhook 005").update(cooling_until=timezone.now() + timedelta(hours=1))
+    page = text_of(client_of(owner).get(f"{list_url}?{query}"))
+    assert names_on(page) == found
+    count = f"{len(found)} webhook{'' if len(found) == 1 else 's'} fit{'s' if len(found) == 1 else ''} the search."
+    assert (count if found else "No webhook fits the search.") in page
+    assert "No webhooks yet" not in page
+
+
+def test_many_webhooks_come_in_pages(owner: User, webhook: Webhook, list_url: str) -> None:
+    make_many(webhook, 119)
+    client = client_of(owner)
+    url, pages = list_url, []
+    for _ in range(3):
+        page = text_of(client.get(url))
+        pages.append(names_on(page))
+        if links := re.findall(r'rel="next" href="(.+?)"', page):
+            url = list_url + links[0].replace("&amp;", "&")
+    assert [len(names) for names in pages] == [50, 50, 20]
+    everything = [name for names in pages for name in names]
+    assert everything == [*(f"Webhook {number:03}" for number in range(119)), "Wink Stalker"]
+    for names in pages[1::-1]:
+        [link] = re.findall(r'rel="prev" href="(.+?)"', page)
+        page = text_of(client.get(list_url + link))
+        assert names_on(page) == names
+    assert 'rel="prev"' not in page
+
+
+def test_a_page_begins_where_a_webhook_was_that_is_removed(owner: User, webhook: Webhook, list_url: str) -> None:
+    make_many(webhook, 60)
+    last = Webhook.objects.get(name="Webhook 049")
+    last.remove(owner)
+    page = text_of(client_of(owner).get(f"{list_url}?after={last.pk}"))
+    assert names_on(page)[0] == "Webhook 050"
+
+
+@pytest.mark.parametrize("key", ["x", "019ab2a0-0000-7000-8000-00000000c001"])
+def test_a_key_that_is_none_gives_the_first_page(owner: User, webhook: Webhook, list_url: str, key: str) -> None:
+    assert names_on(text_of(client_of(owner).get(f"{list_url}?after={key}&before={key}"))) == ["Wink Stalker"]
 
 
 def test_it_says_why_the_engine_disabled_a_webhook(owner: User, webhook: Webhook, list_url: str) -> None:
@@ -129,15 +288,16 @@ def test_without_webhooks_it_explains_what_they_are(owner: User, viewer: User, l
 
 def test_its_queries_do_not_grow_with_the_webhooks(owner: User, webhook: Webhook, list_url: str) -> None:
     client = client_of(owner)
+    make_delivery(webhook)
     client.get(list_url)
-    with CaptureQueriesContext(
-        connection,
-    ) as few:
+    with CaptureQueriesContext(connection) as few:
         client.get(list_url)
-    for number in range(10):
+    for number in range(9):
         another = Webhook.objects.create(account=webhook.account, name=f"W{number}", url=webhook.url)
         another.event_types.set(EventType.objects.filter(delivered=True)[: number * 7])
         another.disable(Webhook.DisabledReason.BY_USER, owner)
+        make_delivery(another, "SUCCEEDED")
+        HourlyCount.objects.create(webhook=another, hour=timezone.now(), succeeded=1)
     with CaptureQueriesContext(connection) as many:
         client.get(list_url)
     assert len(many) == len(few)
@@ -148,7 +308,7 @@ def test_it_escapes_names(owner: User, webhook: Webhook, list_url: str) -> None:
     page = text_of(client_of(owner).get(list_url))
     assert "<script>alert" not in page
     assert "<img src=x" not in page
-    assert 'data-remove="Remove “&quot;&gt;&lt;script&gt;' in page
+    assert 'data-confirm="Remove “&quot;&gt;&lt;script&gt;' in page
 
 
 def test_it_has_no_inline_code(owner: User, webhook: Webhook, account: Account, list_url: str) -> None:

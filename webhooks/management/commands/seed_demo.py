@@ -85,8 +85,16 @@ def seed(password: str, secret: str, port: int) -> None:
 
     def add_webhook(account: Account, name: str, path: str, event_types: list[str], **fields: Any) -> None:
         url = f"http://127.0.0.1:{port}{path}"
-        webhook = Webhook.objects.create(account=account, name=name, url=url, secret=secret, created_by=owner, **fields)
-        webhook.event_types.set(EventType.objects.filter(key__in=event_types))
+        Webhook.objects.register(
+            account=account,
+            name=name,
+            url=url,
+            enabled=True,
+            event_types=EventType.objects.filter(key__in=event_types),
+            by=owner,
+            secret=secret,
+            **fields,
+        )
 
     add_webhook(cool, "Wink Stalker", "/webhook/wink", ["booking.created"], id=WINK_STALKER_ID)
     # The sample receiver answers these with the status in their path.

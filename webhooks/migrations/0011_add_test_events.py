@@ -10,7 +10,7 @@ def fill(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("webhooks", "0007_index_recoveries")]
+    dependencies = [("webhooks", "0010_add_hourly_counts")]
 
     operations = [
         # Its default stands in the table, so that no row is written for it.

@@ -1,0 +1,142 @@
+"""The events of an account as a list: narrowed by filters, and read a page at a time."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from webhooks.models import Event, EventType
+from webhooks.models.event_type import in_groups
+from winkhooks.uuid7 import first_uuid7_at
+
+PAGE_SIZE = 50
+# Ids have no times before 1970, and times none after 9999.
+YEARS = range(1970, 9999)
+
+
+class MomentField(forms.DateTimeField):
+    """A minute in the time zone of the pages."""
+
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local", "class": "form-control"}, format="%Y-%m-%dT%H:%M")
+    default_error_messages = {"invalid": _("Enter a date and a time, as in 2026-11-24T09:30.")}
+
+    def to_python(self, value: Any) -> datetime | None:
+        moment = super().to_python(value)
+        if moment is not None and moment.year not in YEARS:
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return moment
+
+
+_ID = _("Event id or idempotency key")
+
+
+class EventFilterForm(forms.Form):
+    """What to look for among the events of an account. All of it is optional and stands in the address of the page."""
+
+    id = forms.CharField(
+        label=_ID,
+        required=False,
+        max_length=255,
+        widget=forms.SearchInput(
+            attrs={"class": "form-control", "placeholder": _ID, "autocomplete": "off", "spellcheck": "false"}
+        ),
+        error_messages={"max_length": _("Neither event ids nor idempotency keys are so long.")},
+    )
+    type = forms.ChoiceField(
+        label=_("Type"),
+        required=False,
+        widget=forms.Select(attrs={"class": "form-select"}),
+        error_messages={"invalid_choice": _("There is no event “%(value)s” to choose.")},
+    )
+    state = forms.ChoiceField(
+        label=_("State"),
+        required=False,
+        widget=forms.Select(attrs={"class": "form-select"}),
+        error_messages={"invalid_choice": _("There is no state “%(value)s”.")},
+    )
+    since = MomentField(label=_("Announced from"), required=False)
+    until = MomentField(label=_("Announced until"), required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        types = EventType.objects.only("key", "group", "group_fi")
+        groups = [(group, [(each.key, each.key) for each in members]) for group, members in in_groups(types)]
+        self._offer("type", groups)
+        self._offer("state", Event.Status.choices)
+
+    def _offer(self, name: str, choices: list[Any]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [("", gettext("All")), *choices]
+
+    def narrow(self, events: QuerySet[Event]) -> QuerySet[Event]:
+        """Keep the events that fit; none where the filters cannot be read."""
+        if not self.is_valid():
+            return events.none()
+        wanted = self.cleaned_data
+        if wanted["id"]:
+            events = events.filter(_id_is(wanted["id"]))
+        if wanted["type"]:
+            events = events.filter(type=wanted["type"])
+        if wanted["state"]:
+            events = events.filter(status=wanted["state"])
+        # The ids carry the time at which they were made, and the list is in their order.
+        if wanted["since"]:
+            events = events.filter(pk__gte=first_uuid7_at(wanted["since"]))
+        if wanted["until"]:
+            # To its end, since that is what the list shows of the time.
+            events = events.filter(pk__lt=first_uuid7_at(wanted["until"] + timedelta(minutes=1)))
+        return events
+
+    @property
+    def is_narrowing(self) -> bool:
+        return any(self.data.get(name) for name in self.fields)
+
+
+def _id_is(text: str) -> Q:
+    try:
+        return Q(pk=UUID(text)) | Q(idempotency_key=text)
+    except ValueError:
+        return Q(idempotency_key=text)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events, newest first, and the ids from which on there are newer and older ones; None where there are none."""
+
+    events: list[Event]
+    newer_than: UUID | None
+    older_than: UUID | None
+
+
+def page_of(events: QuerySet[Event], *, before: UUID | None = None, after: UUID | None = None) -> Page:
+    """Return the newest of `events`, those next before an id, or those next after one."""
+    if after is not None and before is None:
+        found = _read(events.filter(pk__gt=after), "pk")
+        shown = found[:PAGE_SIZE][::-1]
+        has_newer, has_older = len(found) > PAGE_SIZE, True
+    else:
+        found = _read(events.filter(pk__lt=before) if before else events, "-pk")
+        shown = found[:PAGE_SIZE]
+        has_newer, has_older = before is not None, len(found) > PAGE_SIZE
+    return Page(
+        events=shown,
+        newer_than=shown[0].pk if shown and has_newer else None,
+        older_than=shown[-1].pk if shown and has_older else None,
+    )
+
+
+def _read(events: QuerySet[Event], order: str) -> list[Event]:
+    """Return a page of events and one more.
+
+    The filters alone decide which, in a query that the index `event_list` answers without reading an event; with other
+    columns in it, a database that thinks a filter leaves out little may read a million events to find none.
+    """
+    chosen = events.order_by(order).values("pk")[: PAGE_SIZE + 1]
+    return list(Event.objects.defer("body").filter(pk__in=chosen).order_by(order))

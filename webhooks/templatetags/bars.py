@@ -1,0 +1,66 @@
+from dataclasses import dataclass
+from typing import Any
+
+from django import template
+from django.utils.formats import localize
+from django.utils.translation import gettext
+
+from webhooks.figures import Bar, Figures
+
+register = template.Library()
+
+# The measures of the drawing, in whole units, since a fraction would be written with a comma in Finnish. The page
+# stretches it to its place.
+WIDTH, GAP = 100, 30
+HEIGHT, LEAST = 480, 16
+
+
+@dataclass(frozen=True)
+class DrawnBar:
+    """What succeeded stands on the line and what did not hangs below it, so that no colour is needed to tell them."""
+
+    bar: Bar
+    x: int
+    succeeded_y: int
+    succeeded_height: int
+    failed_y: int
+    failed_height: int
+    died_height: int
+
+
+@register.inclusion_tag("webhooks/bars.html")
+def bars(figures: Figures, label: str, unit: str) -> dict[str, Any]:
+    """Draw the attempts by `unit`, "hour" or "day"."""
+    above = max(bar.succeeded for bar in figures.bars)
+    below = max(bar.unsuccessful for bar in figures.bars)
+    # Room for the least height on either side.
+    scale = (HEIGHT - 2 * LEAST) / max(above + below, 1)
+    line = round(above * scale) + LEAST
+    return {
+        "drawn": [_draw(bar, number * WIDTH, line, scale) for number, bar in enumerate(figures.bars)],
+        "figures": figures,
+        "height": HEIGHT + LEAST,
+        "label": label,
+        "line": line,
+        "bar_width": WIDTH - GAP,
+        "slot_width": WIDTH,
+        "unit": unit,
+        "width": len(figures.bars) * WIDTH - GAP,
+    }
+
+
+def _draw(bar: Bar, x: int, line: int, scale: float) -> DrawnBar:
+    succeeded, failed, died = (
+        max(round(count * scale), LEAST) if count else 0 for count in (bar.succeeded, bar.failed, bar.died)
+    )
+    return DrawnBar(bar, x, line - succeeded, succeeded, line + died, failed, died)
+
+
+@register.filter
+def milliseconds(value: int | None) -> str:
+    """Write a bound of response times: `at most 200 ms`."""
+    if value is None:
+        return gettext("more than 10 s")
+    if value < 1000:
+        return gettext("at most %(count)s ms") % {"count": value}
+    return gettext("at most %(count)s s") % {"count": localize(value / 1000 if value % 1000 else value // 1000)}
