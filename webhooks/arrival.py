@@ -10,8 +10,6 @@ from django.utils import timezone
 from webhooks.models import Delivery, Event, Webhook, WebhookState
 from webhooks.models.webhook import WebhookQuerySet
 
-# The type of the event that is made for one webhook alone, to try it.
-TEST_EVENT_TYPE = "webhook.test"
 # A change is written some time before it is committed, longest where it cancels many deliveries; clocks differ besides.
 CHANGE_LASTS = timedelta(minutes=1)
 
@@ -59,7 +57,7 @@ def answer_for(
     """
     if delivery is not None:
         return Answer.DELIVERY
-    if event.type_id == TEST_EVENT_TYPE:
+    if event.is_test:
         return Answer.TEST_OF_ANOTHER
     if event.status == Event.Status.NEW:
         return Answer.NOT_DISPATCHED if webhook.removed_at is None else Answer.REMOVED

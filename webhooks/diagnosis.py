@@ -92,8 +92,8 @@ MEANING_BY_STATUS: dict[int, Promise] = {
         "The receiver gave up waiting for the request. Check the limits of the proxy in front of it, and its load."
     ),
     410: gettext_lazy(
-        "The receiver says that this URL is no longer in use, which disables the webhook. Change its URL, or let the "
-        "receiver answer with a 2xx status, and enable the webhook again."
+        "The receiver says that this URL is no longer in use. That disables the webhook, unless it was a test event. "
+        "Change its URL, or let the receiver answer with a 2xx status, and enable the webhook if it is disabled."
     ),
     413: gettext_lazy(
         "The request was too large for the receiver. A body has up to 256 KB: raise the limit of the receiver and of "

@@ -1,4 +1,5 @@
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from accounts.access import writable_accounts
 from accounts.models import User
 from webhooks.events import UnknownEventType, resolve_type
 from webhooks.models import EventType, Webhook
-from webhooks.models.event_type import in_groups
+from webhooks.models.event_type import TEST_TYPE, in_groups
 from webhooks.models.webhook import MOST_REQUESTS_PER_SECOND
 from webhooks.webhook_url import clean_webhook_url
 
@@ -90,6 +91,12 @@ def choosable_event_types(webhook: Webhook) -> QuerySet[EventType]:
     if not webhook._state.adding:
         choosable |= Q(pk__in=webhook.event_types.values("pk"))
     return EventType.objects.filter(choosable).only("key", "group", "group_fi", "title", "title_fi")
+
+
+def testable_event_types(webhook: Webhook) -> QuerySet[EventType]:
+    """Return what a webhook may be tested with: what it gets, and the type of test events."""
+    chosen = Q(pk__in=webhook.event_types.values("pk")) if webhook.event_types.exists() else Q(delivered=True)
+    return EventType.objects.filter(chosen | Q(pk=TEST_TYPE))
 
 
 _STALE_PAGE = _("This page is out of date. Load it again.")
@@ -317,6 +324,79 @@ class SignatureCheckForm(forms.Form):
                 if "webhook" in self.fields
                 else _("Paste the secret of the webhook."),
             )
+
+
+class TestedEventTypeField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    iterator = EventTypeIterator
+
+    def label_from_instance(self, obj: EventType) -> str:
+        return f"{obj.localized_title} · {obj.key}"
+
+
+class TestEventForm(forms.Form):
+    """A test event: its type, and the object of its envelope as JSON."""
+
+    type = TestedEventTypeField(
+        queryset=EventType.objects.none(),
+        label=_("Event"),
+        empty_label=None,
+        widget=forms.Select(attrs={"class": "form-select"}),
+        help_text=_("Only webhook.test tells your receiver that it is a test. Any other comes as if it had happened."),
+        error_messages={
+            "required": _("Choose an event."),
+            "invalid_choice": _("Choose one of the events in the list."),
+        },
+    )
+    object = forms.CharField(
+        label=_("Object"),
+        widget=forms.Textarea(
+            attrs={"class": "form-control pasted", "rows": 14, "autocomplete": "off", "spellcheck": "false"}
+        ),
+        help_text=_("What the event is about, as JSON. The rest of the envelope is made when it is sent."),
+        error_messages={"required": _("Enter the object, at least {}.")},
+    )
+    # Sent twice, as by a double click, it is one test event all the same.
+    key = forms.UUIDField(widget=forms.HiddenInput, error_messages={"required": _STALE_PAGE, "invalid": _STALE_PAGE})
+
+    def __init__(self, *args: Any, webhook: Webhook, type: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        type_field = self.fields["type"]
+        assert isinstance(type_field, TestedEventTypeField)
+        types = testable_event_types(webhook)
+        type_field.queryset = types.defer("schema", "example")
+        if not self.is_bound:
+            shown = types.filter(pk=_key_of(type)).first() or types.get(pk=TEST_TYPE)
+            self.initial = {"type": shown, "object": _pretty(shown.example_object() or {}), "key": uuid.uuid4()}
+
+    def renew_key(self) -> None:
+        """Keep what was typed, and let it be sent again as another test event."""
+        assert isinstance(self.data, QueryDict)
+        data = self.data.copy()
+        data["key"] = str(uuid.uuid4())
+        self.data = data
+
+    def clean_object(self) -> dict[str, Any]:
+        try:
+            content = json.loads(self.cleaned_data["object"], parse_constant=_refuse_constant)
+        except json.JSONDecodeError as error:
+            raise ValidationError(
+                _("This is not JSON: line %(line)d, column %(column)d cannot be read."),
+                params={"line": error.lineno, "column": error.colno},
+            ) from error
+        except (ValueError, RecursionError) as error:
+            raise ValidationError(_("This is not JSON that every receiver can read.")) from error
+        if not isinstance(content, dict):
+            raise ValidationError(_("Enter a JSON object: it begins with { and ends with }."))
+        return content
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and the infinities, which Python reads though they are not JSON."""
+    raise ValueError(name)
+
+
+def _pretty(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=2)
 
 
 class SecretRotateForm(forms.Form):

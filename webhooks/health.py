@@ -127,5 +127,6 @@ def _has_many_dead(webhook: Webhook) -> bool:
     first = first_uuid7_at(webhook.failing_since - timedelta(seconds=settings.WEBHOOK_LEASE_SECONDS))
     oldest = webhook.deliveries.filter(pk__gte=first).order_by("pk")[:LOOKED_AT_MOST]
     died = Q(status=Delivery.Status.DEAD, finished_at__gte=webhook.failing_since)
-    dead = Count("pk", filter=died & ~Q(priority=Delivery.Priority.REPLAY))
+    of_no_account = Q(priority=Delivery.Priority.REPLAY) | Q(end_reason=Delivery.EndReason.TEST_FAILED)
+    dead = Count("pk", filter=died & ~of_no_account)
     return bool(oldest.aggregate(dead=dead)["dead"] >= DEAD_LEAST)

@@ -57,10 +57,10 @@ def _found(webhook: Webhook, kind: str, since: datetime, until: datetime) -> "De
 
 
 def _failed(webhook: Webhook) -> DeliveryQuerySet:
-    """Return what is dead, and what was cancelled though nobody asked for that very delivery."""
+    """Return what is dead, except tests, and what was cancelled though nobody asked for that very delivery."""
     swept_away = [Delivery.EndReason.WEBHOOK_DISABLED, Delivery.EndReason.RECOVERY_ENDED]
     ended = Q(status=Delivery.Status.DEAD) | Q(status=Delivery.Status.CANCELLED, end_reason__in=swept_away)
-    return webhook.deliveries.filter(ended)
+    return webhook.deliveries.filter(ended).exclude(end_reason=Delivery.EndReason.TEST_FAILED)
 
 
 def _missed(webhook: Webhook) -> "QuerySet[Event]":
@@ -69,6 +69,8 @@ def _missed(webhook: Webhook) -> "QuerySet[Event]":
     return Event.objects.filter(
         ~Exists(Delivery.objects.filter(event=OuterRef("pk"), webhook=webhook.pk)),
         account=webhook.account_id,
+        # Those of other webhooks are none of its business.
+        is_test=False,
         # As a list, which PostgreSQL looks up in less time than it takes to join.
         type__in=list(types.filter(delivered=True).values_list("pk", flat=True)),
     ).exclude(status=Event.Status.NEW)

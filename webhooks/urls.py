@@ -4,6 +4,7 @@ from webhooks.views import delivery, recovery, webhook, webhook_detail, webhook_
 from webhooks.views.event import event_detail, event_list
 from webhooks.views.event_type import event_type_detail, event_type_list
 from webhooks.views.signature_check import signature_check
+from webhooks.views.test_event import test_event
 from webhooks.views.verify_guide import verify_guide
 
 app_name = "webhooks"
@@ -25,6 +26,7 @@ webhook_urls: list[URLPattern | URLResolver] = [
     path("<uuid:webhook_id>/secret/overlap/end/", webhook_secret.overlap_end, name="overlap_end"),
     path("<uuid:webhook_id>/update/", webhook.webhook_update, name="webhook_update"),
     path("<uuid:webhook_id>/remove/", webhook.webhook_remove, name="webhook_remove"),
+    path("<uuid:webhook_id>/test/", test_event, name="test_event"),
     path("<uuid:webhook_id>/deliveries/<uuid:delivery_id>/", include(delivery_urls)),
     path("<uuid:webhook_id>/recovery/", recovery.recovery_create, name="recovery_create"),
     path("<uuid:webhook_id>/recovery/<uuid:recovery_id>/", recovery.recovery_detail, name="recovery_detail"),

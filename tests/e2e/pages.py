@@ -41,6 +41,12 @@ class Labels:
     show_the_command: str
     command: str
     copy_command: str
+    send_test_event: str
+    send: str
+    event_of_test: str
+    object: str
+    load_example: str
+    result: str
     event_id_or_key: str
     healthy: str
     failing: str
@@ -82,6 +88,12 @@ ENGLISH = Labels(
     show_the_command="Show the command",
     command="Command",
     copy_command="Copy the command",
+    send_test_event="Send test event",
+    send="Send",
+    event_of_test="Event",
+    object="Object",
+    load_example="Load its example",
+    result="Result",
     event_id_or_key="Event id or idempotency key",
     healthy="Enabled and healthy",
     failing="Failing",
@@ -122,6 +134,12 @@ FINNISH = Labels(
     show_the_command="Näytä komento",
     command="Komento",
     copy_command="Kopioi komento",
+    send_test_event="Lähetä testitapahtuma",
+    send="Lähetä",
+    event_of_test="Tapahtuma",
+    object="Objekti",
+    load_example="Hae sen esimerkki",
+    result="Tulos",
     event_id_or_key="Tapahtuman tunnus tai idempotenssiavain",
     healthy="Käytössä ja kunnossa",
     failing="Epäonnistuu",

@@ -261,5 +261,5 @@ class TestTransactions:
         emit(account)
         EventType.objects.filter(key="booking.created").update(title="Changed")
         catalogue.load(EventType)
-        assert EventType.objects.count() == 109
+        assert EventType.objects.count() == 110
         assert EventType.objects.get(key="booking.created").title == "Booking created"

@@ -67,4 +67,4 @@ def test_a_fresh_database_has_the_catalogue_of_the_files() -> None:
     EventType.objects.all().delete()
     catalogue.load(EventType)
     assert migrated == list(EventType.objects.order_by("key").values())
-    assert len(migrated) == 109
+    assert len(migrated) == 110

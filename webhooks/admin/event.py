@@ -92,6 +92,7 @@ class EventAdmin(LogAdmin):
         exact_time(Event, "created_at"),
         exact_time(Event, "dispatched_at"),
         "idempotency_key",
+        "is_test",
         "status",
         "deliveries_link",
         "body_size",

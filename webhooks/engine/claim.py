@@ -81,7 +81,7 @@ SET leased_until = %(leased_until)s
 FROM due, webhooks_event AS event
 WHERE delivery.id = due.id AND event.id = delivery.event_id
 RETURNING delivery.id, delivery.webhook_id, due.webhook_version, delivery.event_id, event.type_id, event.body,
-    delivery.priority, delivery.attempt_count, delivery.budget_start, delivery.leased_until
+    delivery.priority, delivery.attempt_count, delivery.budget_start, delivery.leased_until, event.is_test
 """
 FIRST_CURSOR = UUID(int=0)
 # Replays get so small a part of the room that a webhook has: only while less of it is taken they are. So what happens
@@ -103,6 +103,7 @@ class Claim(NamedTuple):
     attempt_count: int
     budget_start: int
     leased_until: datetime
+    is_test: bool = False
 
     @property
     def is_replay(self) -> bool:
@@ -228,6 +229,7 @@ def lease(delivery_ids: list[UUID], now: datetime) -> list[Claim]:
             attempt_count=delivery.attempt_count,
             budget_start=delivery.budget_start,
             leased_until=leased_until,
+            is_test=delivery.event.is_test,
         )
         for delivery in deliveries.select_related("event", "webhook").defer(*SECRETS)
     )

@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
 def judge(answer: Answer, tries: int, now: datetime, chance: float) -> Outcome:
     """Say what `answer` to the `tries`-th attempt of the budget means; `chance` from 0 to 1 sets the jitter."""
     status = answer.http_status
-    if status is not None and 200 <= status < 300:
+    if _is_success(answer):
         return Outcome(Delivery.Status.SUCCEEDED)
     if status == 410:
         return Outcome(Delivery.Status.DEAD, Delivery.EndReason.GONE)
@@ -53,6 +53,17 @@ def judge(answer: Answer, tries: int, now: datetime, chance: float) -> Outcome:
         return Outcome(Delivery.Status.DEAD, Delivery.EndReason.EXHAUSTED)
     wait = WAITS[min(tries, len(WAITS)) - 1] * (1 + JITTER * chance)
     return Outcome(Delivery.Status.RETRYING, next_attempt_at=now + max(wait, _retry_after(answer, now)))
+
+
+def judge_test(answer: Answer) -> Outcome:
+    """Say what `answer` to a test event means: it is not sent again, and no 410 switches its webhook off."""
+    if _is_success(answer):
+        return Outcome(Delivery.Status.SUCCEEDED)
+    return Outcome(Delivery.Status.DEAD, Delivery.EndReason.TEST_FAILED)
+
+
+def _is_success(answer: Answer) -> bool:
+    return answer.http_status is not None and 200 <= answer.http_status < 300
 
 
 def _retry_after(answer: Answer, now: datetime) -> timedelta:

@@ -100,11 +100,12 @@ def record(results: list[Result]) -> Recorded:
     """
     with transaction.atomic():
         succeeded = Delivery.Status.SUCCEEDED
-        # What becomes of the past says nothing of how the webhook is doing, least of all where it is disabled.
+        # What becomes of the past, or of a test, says nothing of how the webhook is doing, least of all where it is
+        # disabled.
         resting = health.note(
             (result.claim.webhook_id, result.outcome.status == succeeded)
             for result in results
-            if not result.claim.is_replay
+            if not (result.claim.is_replay or result.claim.is_test)
         )
         results = _without_retries_of_disabled(results)
         saved = _save_states(results)

@@ -96,6 +96,7 @@ class Delivery(models.Model):
         WEBHOOK_REMOVED = "WEBHOOK_REMOVED", _("The webhook was removed")
         BY_USER = "BY_USER", _("Cancelled by hand")
         RECOVERY_ENDED = "RECOVERY_ENDED", _("The recovery was cancelled")
+        TEST_FAILED = "TEST_FAILED", _("The test event failed")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     event = models.ForeignKey(Event, models.CASCADE, related_name="deliveries", verbose_name=_("event"), db_index=False)

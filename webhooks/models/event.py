@@ -35,6 +35,14 @@ class Event(models.Model):
     delivery_count = models.PositiveIntegerField(
         _("deliveries"), default=0, help_text=_("For how many webhooks a delivery was made.")
     )
+    # Stays in the table, so that processes of the version before can go on announcing events.
+    is_test = models.BooleanField(
+        _("test"),
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text=_("Made by hand for one webhook: sent once, and saying nothing of how that is doing."),
+    )
     dispatched_at = models.DateTimeField(
         _("dispatched"), null=True, help_text=_("It went to the webhooks that asked for it as of this moment.")
     )

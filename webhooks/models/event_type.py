@@ -9,6 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from webhooks.catalogue.example import example_of
 
+# The platform never announces it: only test events have this type.
+TEST_TYPE = "webhook.test"
+
 
 class EventType(models.Model):
     """A kind of event of the Wink platform; its key is its id. `webhooks.catalogue` fills the table."""
@@ -42,6 +45,10 @@ class EventType(models.Model):
     @property
     def localized_group(self) -> str:
         return self.group_fi if get_language() == "fi" else self.group
+
+    @property
+    def is_for_tests(self) -> bool:
+        return self.key == TEST_TYPE
 
     def has_words(self, words: Iterable[str]) -> bool:
         """Say whether each of `words`, in lower case, is in its names or its group, in the language of the page."""

@@ -224,7 +224,7 @@ def _page_context(membership: Membership, delivery: Delivery, before: str = "") 
         "is_taken": delivery.leased_until is not None and delivery.leased_until > now,
         "rests": delivery.webhook.cooling_until is not None and delivery.webhook.cooling_until > now,
         "tries": delivery.attempt_count - delivery.budget_start,
-        "budget": BUDGET,
+        "budget": 1 if delivery.event.is_test else BUDGET,
         "request_body": readable_body(bytes(delivery.event.body)),
         "request_size": len(delivery.event.body),
         "attempts": [ShownAttempt(attempt) for attempt in shown],

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhooks.engine.outcome import BUDGET, Outcome, judge
+from webhooks.engine.outcome import BUDGET, Outcome, judge, judge_test
 from webhooks.engine.transport import Answer
 from webhooks.models import Attempt, Delivery
 
@@ -107,3 +107,15 @@ class TestRetryAfter:
 @pytest.mark.parametrize("status", [500, 408, 302])
 def test_other_answers_cannot_postpone(status: int) -> None:
     assert wait(answer(status, "3600")) == MINUTE
+
+
+@pytest.mark.parametrize("status", [200, 204, 299])
+def test_a_test_event_succeeds_as_others_do(status: int) -> None:
+    assert judge_test(answer(status)) == Outcome(Delivery.Status.SUCCEEDED)
+
+
+@pytest.mark.parametrize("status", [None, 100, 302, 404, 410, 429, 500, 503])
+def test_a_test_event_that_fails_is_over(status: int | None) -> None:
+    outcome = judge_test(answer(status))
+    assert outcome == Outcome(Delivery.Status.DEAD, Delivery.EndReason.TEST_FAILED)
+    assert not outcome.webhook_is_gone

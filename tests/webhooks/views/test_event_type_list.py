@@ -32,7 +32,7 @@ def test_it_sends_the_anonymous_to_the_sign_in(url: str) -> None:
 def test_whoever_signed_in_may_read_it(name: str, request: pytest.FixtureRequest, url: str) -> None:
     page = text_of(client_of(request.getfixturevalue(name)).get(url))
     assert "<h1>Event catalogue</h1>" in page
-    assert len(keys_on(page)) == 109
+    assert len(keys_on(page)) == 110
 
 
 def test_each_event_leads_to_its_page(owner: User, url: str) -> None:
@@ -58,6 +58,12 @@ def test_groups_and_titles_are_in_the_language_of_the_page(
 def test_it_marks_what_is_not_delivered(owner: User, url: str, language: str, words: str) -> None:
     page = text_of(client_of(owner).get(url, headers={"accept-language": language}))
     assert page.count(f'<span class="badge">{words}</span>') == 39
+
+
+@pytest.mark.parametrize("language, words", [("en", "Only by hand"), ("fi", "Vain käsin")])
+def test_it_marks_the_type_of_test_events(owner: User, url: str, language: str, words: str) -> None:
+    page = text_of(client_of(owner).get(url, headers={"accept-language": language}))
+    assert page.count(f'<span class="badge">{words}</span>') == 1
 
 
 @pytest.mark.parametrize("language, word", [("en", "Deprecated"), ("fi", "Vanhentunut")])
@@ -108,7 +114,7 @@ class TestSearch:
     def test_without_words_it_says_nothing_and_shows_all(self, owner: User, url: str) -> None:
         page = find(owner, url, "  ")
         assert "the search." not in page
-        assert len(keys_on(page)) == 109
+        assert len(keys_on(page)) == 110
 
     def test_what_was_typed_is_escaped(self, owner: User, url: str) -> None:
         page = find(owner, url, '"><script>alert(1)</script>')
