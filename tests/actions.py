@@ -7,6 +7,7 @@ import uuid
 from datetime import timedelta
 from typing import Any, TypedDict, cast
 from unittest import mock
+from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Count
@@ -138,6 +139,12 @@ def make_history(account_id: str, webhook_count: int, event_count: int) -> Histo
             last_http_status=204,
             next_attempt_at=None,
             finished_at=timezone.now(),
+        )
+        Attempt.objects.bulk_create(
+            [
+                Attempt(delivery=delivery, number=1, started_at=timezone.now(), duration_ms=5, http_status=204)
+                for delivery in event.deliveries.all()
+            ]
         )
         night.enable(owner)
         Event.objects.bulk_create(
@@ -430,10 +437,15 @@ def event_exists(event_id: str) -> bool:
     return Event.objects.filter(pk=event_id).exists()
 
 
-def wait_until_finished(seconds: float) -> bool:
-    """Wait until nothing is left to deliver; return whether that came to be."""
+def wait_until_finished(seconds: float, account_id: str | None = None) -> bool:
+    """Wait until nothing is left to deliver, of one account or at all; return whether that came to be."""
+    new = Event.objects.filter(status=Event.Status.NEW)
+    unfinished = Delivery.objects.unfinished()
+    if account_id:
+        account = UUID(account_id)
+        new, unfinished = new.filter(account=account), unfinished.filter(event__account=account)
     deadline = time.monotonic() + seconds
-    while events.ledger().unfinished:
+    while new.exists() or unfinished.exists():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.1)

@@ -159,7 +159,7 @@ def test_an_owner_registers_a_webhook_and_gets_the_event(
         portal.save()
         expect(portal.card("Wink Watcher")).to_contain_text(labels.disabled)
         stack.call(actions.announce, account_id)
-        assert stack.call(actions.wait_until_finished, 10)
+        assert stack.call(actions.wait_until_finished, 10, account_id)
         assert len(receiver.requests) == 2
 
         # Remove

@@ -109,9 +109,8 @@ def freeze_the_broker(engine: Stack) -> None:
         time.sleep(scaled(5, 30))
 
 
-@pytest.mark.parametrize(
-    "trouble", [kill_the_broker, empty_the_broker, pytest.param(freeze_the_broker, marks=pytest.mark.load)]
-)
+@pytest.mark.load
+@pytest.mark.parametrize("trouble", [kill_the_broker, freeze_the_broker, empty_the_broker])
 def test_nothing_is_lost_or_sent_twice_when_the_broker_fails_under_load(
     engine: Stack, trouble: Callable[[Stack], None]
 ) -> None:

@@ -16,7 +16,7 @@ from tests.faults.load import COMMAND_SECONDS, scaled, under_load
 from tests.receivers import Receiver, status
 from tests.stack import Program, Stack
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.load]
 
 # In the long form the database is away for 5 s and more, again and again.
 LONG_LEASE_SECONDS = "30"
@@ -62,10 +62,7 @@ def durable_engine(tmp_path_factory: pytest.TempPathFactory, durable_postgres: D
         yield engine
 
 
-@pytest.mark.parametrize(
-    "by",
-    [pytest.param(signal.SIGINT, id="fast", marks=pytest.mark.load), pytest.param(signal.SIGQUIT, id="immediate")],
-)
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
 def test_nothing_is_lost_or_sent_twice_when_postgresql_restarts_under_load(
     durable_engine: Stack, durable_postgres: DurablePostgres, by: signal.Signals
 ) -> None:
@@ -103,7 +100,6 @@ def test_nothing_is_lost_or_sent_twice_when_connections_are_broken_off(engine: S
     load.check(most_again=0)
 
 
-@pytest.mark.load
 def test_people_and_workers_do_not_lock_each_other_up(engine: Stack, postgres: str | None) -> None:
     """Webhooks are disabled, enabled, changed and removed, deliveries cancelled and redelivered, as they are sent."""
     seconds = scaled(5, 60)

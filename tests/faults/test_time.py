@@ -11,7 +11,7 @@ from tests.faults.conftest import ClockStack
 from tests.faults.load import WEBHOOKS, scaled, under_load
 from tests.receivers import Receiver, status
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.load]
 
 HOUR = 3600
 SWEEP_SECONDS = 3
@@ -117,7 +117,6 @@ def test_no_retry_is_sent_before_its_time_when_the_clock_jumps_back(clock_stack:
     assert len(receiver.requests) == 2 * events * WEBHOOKS
 
 
-@pytest.mark.load
 def test_the_sweep_goes_on_after_the_clock_jumped_back(clock_stack: ClockStack) -> None:
     with Receiver() as receiver:
         listeners = clock_stack.call(actions.make_listeners, receiver.url, 1)
