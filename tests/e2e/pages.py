@@ -3,7 +3,27 @@
 import re
 from dataclasses import dataclass
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
+
+NARROWEST = 360
+
+
+def check_page(page: Page) -> None:
+    """Look at the page with axe, and at whether it fits its screen."""
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{page.url} is wider than the screen"
+
+
+def check_page_at_all_widths(page: Page) -> None:
+    """Look at the page with axe, and at whether it fits the narrowest screen too."""
+    check_page(page)
+    size = page.viewport_size
+    assert size
+    page.set_viewport_size({"width": NARROWEST, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROWEST, page.url
+    page.set_viewport_size(size)
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,13 @@ import subprocess
 import uuid
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from tests import actions
 from tests.actions import Listener
 from tests.conftest import PASSWORD
 from tests.e2e.conftest import OpenPage
-from tests.e2e.pages import BOTH, ENGLISH, Labels, Portal
+from tests.e2e.pages import BOTH, ENGLISH, Labels, Portal, check_page_at_all_widths
 from tests.receivers import Receiver, status
 from tests.stack import Stack
 from webhooks import signing
@@ -108,16 +107,8 @@ def test_it_has_no_barrier_and_fits_the_screen(
     with open_page(locale=labels.language, color_scheme=scheme, reduced_motion="reduce") as page:
         portal = Portal(page, stack.url, labels)
         open_delivery(stack, receiver, portal)
-        check(page)
+        check_page_at_all_widths(page)
         page.get_by_role("button", name=labels.show_the_command, exact=True).click()
         expect(portal.field(labels.command)).to_be_visible()
         page.evaluate("for (const part of document.querySelectorAll('main details')) part.open = true")
-        check(page)
-
-
-def check(page: Page) -> None:
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
-    page.set_viewport_size({"width": 360, "height": 740})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    page.set_viewport_size({"width": 1280, "height": 900})
+        check_page_at_all_widths(page)

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from tests import actions
 from tests.conftest import PASSWORD
 from tests.e2e.conftest import OpenPage
-from tests.e2e.pages import ENGLISH, FINNISH, Labels, Portal
+from tests.e2e.pages import ENGLISH, FINNISH, Labels, Portal, check_page_at_all_widths
 from tests.stack import Stack
 
 pytestmark = [pytest.mark.e2e]
 
-NARROWEST = 360
 MAIL_SECONDS = 20
 
 
@@ -146,17 +144,6 @@ def see_role(page: Page, labels: MemberLabels, role: str) -> None:
     expect(fact.get_by_role("definition")).to_contain_text(role)
 
 
-def check_page(page: Page) -> None:
-    """Look at the page with axe, and at whether it fits the narrowest screen."""
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
-    size = page.viewport_size
-    assert size
-    page.set_viewport_size({"width": NARROWEST, "height": 740})
-    assert page.evaluate("document.documentElement.scrollWidth") <= NARROWEST, page.url
-    page.set_viewport_size(size)
-
-
 @pytest.mark.parametrize("labels, scheme", [(IN_ENGLISH, "light"), (IN_FINNISH, "dark")])
 def test_somebody_new_is_invited_joins_and_is_removed(
     stack: Stack, open_page: OpenPage, labels: MemberLabels, scheme: Literal["light", "dark"]
@@ -175,7 +162,7 @@ def test_somebody_new_is_invited_joins_and_is_removed(
         at_owner.reload()
         expect(walk.person(at_owner, walk.guest_email)).to_contain_text(labels.manager)
         expect(walk.person(at_owner, walk.guest_email)).to_contain_text(labels.email_sent)
-        check_page(at_owner)
+        check_page_at_all_widths(at_owner)
 
         # The guest joins
         at_guest.goto(link)
@@ -183,10 +170,10 @@ def test_somebody_new_is_invited_joins_and_is_removed(
         guest.see_heading(labels.you_are_invited)
         expect(at_guest.get_by_role("main")).to_contain_text("Cool Account")
         expect(at_guest.get_by_role("main")).to_contain_text("Olivia Owner")
-        check_page(at_guest)
+        check_page_at_all_widths(at_guest)
         walk.accept(at_guest)
         expect(at_guest.get_by_role("alert", name=labels.check, exact=True)).to_be_focused()
-        check_page(at_guest)
+        check_page_at_all_widths(at_guest)
         walk.fill_in(at_guest)
         walk.accept(at_guest)
         guest.see_heading("Cool Account")
@@ -197,7 +184,7 @@ def test_somebody_new_is_invited_joins_and_is_removed(
         at_owner.reload()
         expect(walk.person(at_owner, walk.guest_email)).to_contain_text("Gustav Guest")
         walk.choose(walk.person(at_owner, "Gustav Guest"), labels.change_role)
-        check_page(at_owner)
+        check_page_at_all_widths(at_owner)
         at_owner.get_by_role("radio", name=labels.viewer, exact=True).check()
         at_owner.get_by_role("button", name=common.save, exact=True).click()
         owner.see_message("Gustav Guest")
@@ -205,7 +192,7 @@ def test_somebody_new_is_invited_joins_and_is_removed(
         see_role(at_guest, labels, labels.viewer)
         walk.open_managers(at_guest)
         expect(at_guest.get_by_role("link", name=labels.invite_somebody, exact=True)).to_have_count(0)
-        check_page(at_guest)
+        check_page_at_all_widths(at_guest)
 
         # The link has done its work
         at_guest.goto(link)
@@ -213,7 +200,7 @@ def test_somebody_new_is_invited_joins_and_is_removed(
 
         # Out again
         walk.choose(walk.person(at_owner, "Gustav Guest"), common.remove)
-        check_page(at_owner)
+        check_page_at_all_widths(at_owner)
         at_owner.get_by_role("button", name=common.ok, exact=True).click()
         owner.see_message("Gustav Guest")
         expect(walk.person(at_owner, walk.guest_email)).to_have_count(0)
@@ -221,7 +208,7 @@ def test_somebody_new_is_invited_joins_and_is_removed(
         guest.see_heading(labels.not_found)
         at_guest.goto(link)
         guest.see_heading(labels.unusable)
-        check_page(at_guest)
+        check_page_at_all_widths(at_guest)
 
     assert stack.web
     assert link.split("/")[-2] not in stack.web.log.read_text()
@@ -264,17 +251,17 @@ def test_the_address_of_another_is_told_apart(stack: Stack, open_page: OpenPage)
         [link] = walk.links(1)
         page.goto(link)
         owner.see_heading("This invitation is for somebody else")
-        check_page(page)
+        check_page_at_all_widths(page)
         page.get_by_role("button", name="Sign out and go on", exact=True).click()
 
         # Who has a user signs in on the way.
         owner.see_heading(labels.you_are_invited)
-        check_page(page)
+        check_page_at_all_widths(page)
         page.get_by_role("link", name=labels.common.sign_in, exact=True).click()
         page.get_by_label(labels.common.email, exact=True).fill(walk.guest_email)
         page.get_by_label(labels.common.password, exact=True).fill(PASSWORD)
         page.get_by_role("button", name=labels.common.sign_in, exact=True).click()
-        check_page(page)
+        check_page_at_all_widths(page)
         walk.accept(page)
         owner.see_message("Welcome to the account “Cool Account”.")
 

@@ -5,13 +5,12 @@ import re
 import uuid
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests import actions
 from tests.conftest import PASSWORD
 from tests.e2e.conftest import OpenPage
-from tests.e2e.pages import BOTH, ENGLISH, Labels, Portal
+from tests.e2e.pages import BOTH, ENGLISH, Labels, Portal, check_page_at_all_widths
 from tests.receivers import Receiver, status
 from tests.stack import Stack
 from webhooks import signing
@@ -101,21 +100,13 @@ def test_it_has_no_barrier_and_fits_the_screen(
     with open_page(locale=labels.language, color_scheme=scheme, reduced_motion="reduce") as page:
         portal = Portal(page, stack.url, labels)
         open_test_event(stack, receiver, portal)
-        check(page)
+        check_page_at_all_widths(page)
         receiver.answer_with(TEAPOT)
         send(portal)
         expect(page.get_by_role("region", name=labels.result, exact=True)).to_be_visible()
         page.evaluate("for (const part of document.querySelectorAll('main details')) part.open = true")
-        check(page)
+        check_page_at_all_widths(page)
         portal.field(labels.object).fill("[]")
         send(portal)
         expect(page.get_by_role("alert")).to_be_visible()
-        check(page)
-
-
-def check(page: Page) -> None:
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
-    page.set_viewport_size({"width": 360, "height": 740})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    page.set_viewport_size({"width": 1280, "height": 900})
+        check_page_at_all_widths(page)

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 import standardwebhooks
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests import actions
 from tests.conftest import PASSWORD
 from tests.e2e.conftest import OpenPage
-from tests.e2e.pages import BOTH, ENGLISH, Labels, Portal
+from tests.e2e.pages import BOTH, ENGLISH, Labels, Portal, check_page
 from tests.receivers import Received, Receiver, status
 from tests.stack import Stack
 
@@ -41,12 +40,6 @@ def open_webhook(stack: Stack, page: Page, listener: actions.OwnedListener, labe
 
 def rows(page: Page) -> Locator:
     return page.get_by_role("table").get_by_role("row").filter(has=page.get_by_role("rowheader"))
-
-
-def check(page: Page) -> None:
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{page.url} is wider than the screen"
 
 
 def verifies(request: Received, secret: str) -> bool:
@@ -216,17 +209,17 @@ def test_its_pages_have_no_barrier_and_fit(
     page: Page = request.getfixturevalue(look)
     receiver.answer_with(status(500))
     open_webhook(stack, page, listener)
-    check(page)
+    check_page(page)
     stack.call(actions.give_hard_values, listener["webhook_id"])
     stack.call(actions.announce, listener["account_id"], 3)
     expect(rows(page)).to_have_count(3, timeout=WITHIN_MS)
     page.reload()
     for summary in page.locator(".period summary").all():
         summary.click()
-    check(page)
+    check_page(page)
     list_url, detail_url = page.url.partition(listener["webhook_id"])[0], page.url
     for path in ("?since=x&event=x", "?status=DEAD", "secret/rotate/", "disable/"):
         page.goto(f"{detail_url}{path}")
-        check(page)
+        check_page(page)
     page.goto(list_url)
-    check(page)
+    check_page(page)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.actions import make_owner
+from tests.e2e.pages import check_page
 from tests.stack import Stack
 
 pytestmark = pytest.mark.e2e
@@ -223,9 +223,3 @@ def test_the_pages_are_accessible_and_fit_the_screen(
         check_page(page)
         page.goto(f"{stack.url}/help/verifying/")
         check_page(page)
-
-
-def check_page(page: Page) -> None:
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{page.url} is wider than the screen"
