@@ -33,6 +33,7 @@ def send(webhook: Webhook, event_type: EventType, object: dict[str, Any], by: Us
     written.
     """
     now = timezone.now()
+    leased_until = lease_from(now)
     event = Event(
         id=uuid7(),
         account_id=webhook.account_id,
@@ -52,9 +53,9 @@ def send(webhook: Webhook, event_type: EventType, object: dict[str, Any], by: Us
         # If a worker has to send it, it goes last in line, and to a disabled webhook too.
         priority=Delivery.Priority.REPLAY,
         next_attempt_at=now,
-        leased_until=lease_from(now),
+        leased_until=leased_until,
     )
-    claimed = _claim(delivery)
+    claimed = Claim.of(delivery, leased_until)
     request = make_request(claimed, webhook.url, webhook.valid_secrets(now), int(now.timestamp()))
     if not _insert(event, delivery):
         first = Event.objects.only("pk").get(account=event.account_id, idempotency_key=event.idempotency_key)
@@ -74,20 +75,3 @@ def _insert(event: Event, delivery: Delivery) -> bool:
         if is_first:
             delivery.save(force_insert=True)
     return is_first
-
-
-def _claim(delivery: Delivery) -> Claim:
-    assert delivery.leased_until is not None
-    return Claim(
-        delivery_id=delivery.pk,
-        webhook_id=delivery.webhook_id,
-        webhook_version=delivery.webhook.version,
-        event_id=delivery.event_id,
-        event_type=delivery.event.type_id,
-        body=bytes(delivery.event.body),
-        priority=delivery.priority,
-        attempt_count=delivery.attempt_count,
-        budget_start=delivery.budget_start,
-        leased_until=delivery.leased_until,
-        is_test=True,
-    )

@@ -286,18 +286,7 @@ def _attempt(delivery: Delivery) -> Attempt:
     It must not be larger: after a vacuum, PostgreSQL would put the smaller ones that follow into what the pages of all
     that was written before have left, one by one.
     """
-    claimed = Claim(
-        delivery_id=delivery.pk,
-        webhook_id=delivery.webhook_id,
-        webhook_version=1,
-        event_id=delivery.event_id,
-        event_type=EVENT_TYPE,
-        body=bytes(delivery.event.body),
-        priority=delivery.priority,
-        attempt_count=0,
-        budget_start=0,
-        leased_until=timezone.now(),
-    )
+    claimed = Claim.of(delivery, timezone.now())
     request = make_request(claimed, delivery.url, delivery.webhook.valid_secrets(timezone.now()), int(time.time()))
     return Attempt(
         delivery=delivery,

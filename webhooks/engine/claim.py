@@ -6,7 +6,7 @@ however deep, hides no other one. Webhooks to which not all may be sent that is 
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from uuid import UUID
 
 from django.conf import settings
@@ -104,6 +104,23 @@ class Claim(NamedTuple):
     budget_start: int
     leased_until: datetime
     is_test: bool = False
+
+    @classmethod
+    def of(cls, delivery: Delivery, leased_until: datetime) -> Self:
+        """Return the claim of a delivery that the caller has leased; it reads the event and the webhook's version."""
+        return cls(
+            delivery_id=delivery.pk,
+            webhook_id=delivery.webhook_id,
+            webhook_version=delivery.webhook.version,
+            event_id=delivery.event_id,
+            event_type=delivery.event.type_id,
+            body=bytes(delivery.event.body),
+            priority=delivery.priority,
+            attempt_count=delivery.attempt_count,
+            budget_start=delivery.budget_start,
+            leased_until=leased_until,
+            is_test=delivery.event.is_test,
+        )
 
     @property
     def is_replay(self) -> bool:
@@ -218,20 +235,7 @@ def lease(delivery_ids: list[UUID], now: datetime) -> list[Claim]:
     deliveries = Delivery.objects.filter(pk__in=delivery_ids)
     deliveries.update(leased_until=leased_until)
     return _in_order(
-        Claim(
-            delivery_id=delivery.pk,
-            webhook_id=delivery.webhook_id,
-            webhook_version=delivery.webhook.version,
-            event_id=delivery.event_id,
-            event_type=delivery.event.type_id,
-            body=bytes(delivery.event.body),
-            priority=delivery.priority,
-            attempt_count=delivery.attempt_count,
-            budget_start=delivery.budget_start,
-            leased_until=leased_until,
-            is_test=delivery.event.is_test,
-        )
-        for delivery in deliveries.select_related("event", "webhook").defer(*SECRETS)
+        Claim.of(delivery, leased_until) for delivery in deliveries.select_related("event", "webhook").defer(*SECRETS)
     )
 
 
