@@ -54,11 +54,16 @@ def client_of(user: User) -> Client:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests of one kind that start processes share a worker of xdist, and so the processes."""
+    """Let tests of one kind that start processes share a worker of xdist, and so the processes.
+
+    Browser tests are too many for one: every other file of them goes to a second.
+    """
+    browser_files = sorted({test.path for test in items if test.get_closest_marker("e2e")})
     for test in items:
-        for kind in ("e2e", "stack"):
-            if test.get_closest_marker(kind):
-                test.add_marker(pytest.mark.xdist_group(kind))
+        if test.get_closest_marker("e2e"):
+            test.add_marker(pytest.mark.xdist_group(f"e2e-{browser_files.index(test.path) % 2}"))
+        elif test.get_closest_marker("stack"):
+            test.add_marker(pytest.mark.xdist_group("stack"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
@@ -167,6 +168,10 @@ FINNISH = Labels(
     event_id="Tapahtuman tunnus",
 )
 BOTH = [ENGLISH, FINNISH]
+# For what has to be right in both languages and in both schemes, and does not depend on how they go together.
+IN_BOTH_LOOKS = pytest.mark.parametrize(
+    "labels, scheme", [(ENGLISH, "light"), (FINNISH, "dark")], ids=["en-light", "fi-dark"]
+)
 
 
 class Portal:

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, ViewportSize, expect
 from tests import actions
 from tests.conftest import PASSWORD
 from tests.e2e.conftest import OpenPage
-from tests.e2e.pages import BOTH, ENGLISH, Labels, Portal
+from tests.e2e.pages import ENGLISH, IN_BOTH_LOOKS, Labels, Portal
 from tests.stack import Stack
 
 pytestmark = [pytest.mark.e2e]
@@ -40,8 +40,7 @@ class Look:
         self.at(path)
 
 
-@pytest.mark.parametrize("labels", BOTH, ids=lambda labels: labels.language)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@IN_BOTH_LOOKS
 def test_no_page_has_a_barrier(stack: Stack, open_page: OpenPage, scheme: str, labels: Labels) -> None:
     email = f"owner-{uuid.uuid4().hex}@example.com"
     account_id, _ = stack.call(actions.make_owner, email, PASSWORD, ["Cool Account", "W" * 60])
@@ -81,6 +80,7 @@ def test_no_page_has_a_barrier(stack: Stack, open_page: OpenPage, scheme: str, l
         portal.save()
         look.at("the webhooks, with a secret")
         portal.choose_action("Wink Stalker", labels.update)
+        page.wait_for_url("**/update/")
         look.at("the form of a webhook")
         page.locator(".form-more > summary").click()
         look.at("the form of a webhook with all settings")

@@ -48,6 +48,9 @@ FINNISH = Labels(
     balances="Kirjanpito täsmää:",
 )
 BOTH = [ENGLISH, FINNISH]
+IN_BOTH_LOOKS = pytest.mark.parametrize(
+    "labels, scheme", [(ENGLISH, "light"), (FINNISH, "dark")], ids=["en-light", "fi-dark"]
+)
 
 
 def sign_in(page: Page, stack: Stack) -> None:
@@ -59,8 +62,7 @@ def sign_in(page: Page, stack: Stack) -> None:
     page.locator("#login-form [type=submit]").click()
 
 
-@pytest.mark.parametrize("labels", BOTH, ids=lambda labels: labels.language)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@IN_BOTH_LOOKS
 def test_the_page_of_operations(stack: Stack, open_page: OpenPage, scheme: str, labels: Labels) -> None:
     listener = stack.call(actions.make_listener, "http://127.0.0.1:9/webhook/wink")
     stack.call(actions.announce, listener["account_id"], 2)

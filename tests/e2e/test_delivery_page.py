@@ -11,7 +11,7 @@ from tests import actions
 from tests.actions import Listener
 from tests.conftest import PASSWORD
 from tests.e2e.conftest import OpenPage
-from tests.e2e.pages import BOTH, ENGLISH, Labels, Portal, check_page_at_all_widths
+from tests.e2e.pages import BOTH, ENGLISH, IN_BOTH_LOOKS, Labels, Portal, check_page_at_all_widths
 from tests.receivers import Receiver, status
 from tests.stack import Stack
 from webhooks import signing
@@ -99,8 +99,7 @@ def test_the_command_that_it_shows_is_signed(
         signing.verify_standard(listener["secret"], headers, again.body)
 
 
-@pytest.mark.parametrize("labels", BOTH, ids=lambda labels: labels.language)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@IN_BOTH_LOOKS
 def test_it_has_no_barrier_and_fits_the_screen(
     stack: Stack, open_page: OpenPage, receiver: Receiver, scheme: str, labels: Labels
 ) -> None:

@@ -105,8 +105,11 @@ def start(portal: Portal, words: Words, zone: str) -> None:
     portal.see_message(words.started)
 
 
-@LANGUAGES
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "labels, words, scheme",
+    [(ENGLISH, ENGLISH_WORDS, "light"), (FINNISH, FINNISH_WORDS, "dark")],
+    ids=["en-light", "fi-dark"],
+)
 def test_what_was_missed_is_sent_and_its_pages_have_no_barrier(
     stack: Stack, open_page: OpenPage, scheme: str, labels: Labels, words: Words
 ) -> None:

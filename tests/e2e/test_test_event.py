@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests import actions
 from tests.conftest import PASSWORD
 from tests.e2e.conftest import OpenPage
-from tests.e2e.pages import BOTH, ENGLISH, Labels, Portal, check_page_at_all_widths
+from tests.e2e.pages import BOTH, ENGLISH, IN_BOTH_LOOKS, Labels, Portal, check_page_at_all_widths
 from tests.receivers import Receiver, status
 from tests.stack import Stack
 from webhooks import signing
@@ -92,8 +92,7 @@ def test_what_was_typed_for_an_event_comes_back_with_it(stack: Stack, open_page:
         expect(content).to_have_value("typed")
 
 
-@pytest.mark.parametrize("labels", BOTH, ids=lambda labels: labels.language)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@IN_BOTH_LOOKS
 def test_it_has_no_barrier_and_fits_the_screen(
     stack: Stack, open_page: OpenPage, receiver: Receiver, scheme: str, labels: Labels
 ) -> None:

@@ -186,6 +186,7 @@ class TestState:
 
     @time_machine.travel(NOW, tick=False)
     def test_a_webhook_that_rests_says_until_when(self, owner: User, delivery: Delivery) -> None:
+        Delivery.objects.update(next_attempt_at=timezone.now())
         Webhook.objects.update(cooling_until=timezone.now() + timedelta(hours=1))
         facts = facts_of(page_of(owner, delivery))
         assert facts["State"] == (
