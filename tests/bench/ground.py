@@ -26,6 +26,8 @@ POSTGRES_SETTINGS = {
     "wal_level": "replica",
     "checkpoint_timeout": "15min",
     "max_wal_size": "4GB",
+    # A server that has run for a while uses its old segments again; a fresh one would write each one full of zeros first.
+    "min_wal_size": "4GB",
     "shared_buffers": "1GB",
     "shared_preload_libraries": "pg_stat_statements",
     # Only the scenario that counts statements pays for counting them.
