@@ -407,6 +407,11 @@ WEBHOOK_IN_FLIGHT = positive_integer("WEBHOOK_IN_FLIGHT", 100)
 WEBHOOK_IN_FLIGHT_PER_WEBHOOK = positive_integer("WEBHOOK_IN_FLIGHT_PER_WEBHOOK", 10)
 WEBHOOK_KEEP_DAYS = positive_integer("WEBHOOK_KEEP_DAYS", 30)
 
+# Reports of errors
+
+DEFAULT_EXCEPTION_REPORTER = "winkhooks.error_reports.SecretlessReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "winkhooks.error_reports.SecretFilter"
+
 # Logs
 
 LOG_LEVEL = choice("LOG_LEVEL", "INFO", set(logging.getLevelNamesMapping()))

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from django.templatetags.static import static
 from django.test import Client
 from pytest_django import Settings
 
+from tests.conftest import PASSWORD
 from tests.security.cast import PEOPLE, make_estate, make_person, path_values, signed_in
 from tests.security.routes import all_routes
 from tests.security.test_access_matrix import send, url_of
@@ -81,15 +83,18 @@ def test_passkeys_and_copying_are_allowed_and_no_more(client: Client) -> None:
     assert {"camera", "microphone", "geolocation", "payment", "usb"} <= set(policy)
 
 
-def test_static_files_are_what_they_say(client: Client) -> None:
+def test_static_files_are_what_they_say(client: Client, settings: Settings) -> None:
+    settings.WHITENOISE_USE_FINDERS = True
+    settings.WHITENOISE_AUTOREFRESH = True
     for name in ("winkhooks.css", "winkhooks.js", "favicon.svg", "vendor/htmx/htmx.min.js"):
-        response = client.get(f"/static/{name}")
+        response = client.get(static(name))
 
         assert response.status_code == 200
         assert response["X-Content-Type-Options"] == "nosniff"
         assert policy_in(response["Content-Security-Policy"]) == POLICY
         # Not the administration's rule for pages: browsers may keep them.
         assert "no-store" not in response.get("Cache-Control", "")
+        response.close()
 
 
 @pytest.mark.django_db
@@ -104,7 +109,7 @@ def test_https_is_remembered(client: Client, settings: Settings) -> None:
 @pytest.mark.django_db
 def test_cookies_are_for_the_portal_alone(client: Client) -> None:
     estate = make_estate("Cool Account")
-    client = signed_in(estate.owner)
+    client.post("/sign-in/", {"username": estate.owner.email, "password": PASSWORD})
     client.get("/accounts/new/")
 
     for name in ("winkhooks_session", "winkhooks_csrf"):
