@@ -1,6 +1,6 @@
 """Changing the key that encrypts the signing secrets, beside whoever reads and writes them."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -24,7 +24,7 @@ class Reencrypted:
     unreadable: list[UUID]
 
 
-def reencrypt(batch_size: int = BATCH) -> Iterator[Reencrypted]:
+def reencrypt(batch_size: int = BATCH) -> Generator[Reencrypted, None, None]:
     """Write every secret that an older key encrypted under the first one; yield what came of each batch.
 
     A batch is a transaction that locks its webhooks. Broken off, it goes on where it was when it is run again: what the

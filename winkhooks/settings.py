@@ -234,12 +234,12 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 # The buttons that copy need the clipboard, and passkeys the credentials.
+# A browser complains of each that it does not know, so that rare ones are not named.
 PERMISSIONS_POLICY = (
     "clipboard-write=(self), publickey-credentials-create=(self), publickey-credentials-get=(self), "
-    "accelerometer=(), autoplay=(), bluetooth=(), browsing-topics=(), camera=(), display-capture=(), "
-    "encrypted-media=(), fullscreen=(), geolocation=(), gyroscope=(), hid=(), identity-credentials-get=(), "
-    "idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), "
-    "screen-wake-lock=(), serial=(), storage-access=(), usb=(), xr-spatial-tracking=()"
+    "accelerometer=(), autoplay=(), camera=(), display-capture=(), encrypted-media=(), fullscreen=(), geolocation=(), "
+    "gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), "
+    "screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()"
 )
 X_FRAME_OPTIONS = "DENY"
 # Addresses of pages, among them links that let people join or sign in, are told to the portal alone. It needs them:

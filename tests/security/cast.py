@@ -151,7 +151,11 @@ def unknown(existing: UUID) -> UUID:
 
 def everything() -> dict[str, list[Any]]:
     """Return all that the tables of the portal hold, to be compared."""
-    models = [*apps.get_app_config("accounts").get_models(), *apps.get_app_config("webhooks").get_models(), LogEntry]
+    models: list[type[Any]] = [
+        *apps.get_app_config("accounts").get_models(),
+        *apps.get_app_config("webhooks").get_models(),
+        LogEntry,
+    ]
     return {
         model._meta.label: sorted(map(repr, model._default_manager.values_list(*_columns(model)))) for model in models
     }

@@ -122,7 +122,7 @@ def test_emails(estate: Estate) -> None:
         assert "x-planted" in email.subject
         [(html, _)] = email.alternatives  # type: ignore[attr-defined]
         assert "x-planted" in html
-        assert_only_text(email.subject, html)
+        assert_only_text(str(email.subject), html)
         assert "&lt;" not in email.body
 
 

@@ -76,13 +76,16 @@ def assert_unmarked(where: str, output: str | bytes) -> None:
     assert not found, f"{where} has {found}"
 
 
-@pytest.mark.parametrize("spell", [
-    lambda text: text,
-    lambda text: base64.b64encode(f"user:{text}".encode()).decode(),
-    lambda text: base64.b64encode(f"{text}...".encode()).decode(),
-    urllib.parse.quote_plus,
-    lambda text: text.encode().hex().upper(),
-])
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda text: text,
+        lambda text: base64.b64encode(f"user:{text}".encode()).decode(),
+        lambda text: base64.b64encode(f"{text}...".encode()).decode(),
+        urllib.parse.quote_plus,
+        lambda text: text.encode().hex().upper(),
+    ],
+)
 @pytest.mark.parametrize("marker", MARKERS.values())
 def test_markers_are_found_in_any_spelling(marker: str, spell: Callable[[str], str]) -> None:
     with pytest.raises(AssertionError):
@@ -155,12 +158,16 @@ def test_nothing_that_deliveries_leave_has_them(
     estate = make_estate("Cool Account")
     plant(estate.webhook, f"{receiver.url}fails")
     sent: list[Any] = []
-    with mock.patch("celery.app.task.Task.apply_async", autospec=True, side_effect=lambda *call, **also: sent.append((call, also))):
+    with mock.patch(
+        "celery.app.task.Task.apply_async", autospec=True, side_effect=lambda *call, **also: sent.append((call, also))
+    ):
         emit(type="booking.created", account=estate.account, object={})
         estate.webhook.refresh_from_db()
         drain()
         plant(Webhook.objects.get(pk=estate.webhook.pk), "http://127.0.0.1:9/")
-        test_events.send(estate.webhook, EventType.objects.get(pk="webhook.test"), {}, by=estate.owner, key=estate.account.pk)
+        test_events.send(
+            estate.webhook, EventType.objects.get(pk="webhook.test"), {}, by=estate.owner, key=estate.account.pk
+        )
 
     attempts = list(Attempt.objects.exclude(pk=estate.attempt.pk))
     assert len(attempts) == 2
@@ -173,7 +180,9 @@ def test_nothing_that_deliveries_leave_has_them(
     assert_unmarked("the log", log.getvalue())
     assert_unmarked("the messages to the workers", repr(sent))
     assert_unmarked("the output", "".join(capfd.readouterr()))
-    assert_unmarked("what objects print as", repr([estate, everything_but_secrets(estate), estate.webhook, str(estate.webhook)]))
+    assert_unmarked(
+        "what objects print as", repr([estate, everything_but_secrets(estate), estate.webhook, str(estate.webhook)])
+    )
 
 
 def everything_but_secrets(estate: Estate) -> list[Any]:
@@ -224,7 +233,9 @@ def test_passwords_stay_with_those_who_typed_them(estate: Estate, log: io.String
         "/sign-in/": {"username": estate.owner.email, "password": PASSWORD},
         "/admin/login/": {"username": estate.owner.email, "password": PASSWORD},
         f"/invitations/{invitations.token_of(estate.invitation)}/": {
-            "name": "", "password1": PASSWORD, "password2": PASSWORD,
+            "name": "",
+            "password1": PASSWORD,
+            "password2": PASSWORD,
         },
     }.items():
         assert_unmarked(path, Client().post(path, form).getvalue())

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from cryptography.fernet import Fernet
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.storage]
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 
 
-def make_webhooks(account: Account, count: int) -> dict[object, tuple[str, str]]:
+def make_webhooks(account: Account, count: int) -> dict[UUID, tuple[str, str]]:
     until = timezone.now() + timedelta(days=1)
     webhooks = [
         Webhook.objects.create(
@@ -32,7 +33,7 @@ def make_webhooks(account: Account, count: int) -> dict[object, tuple[str, str]]
     return {webhook.pk: (webhook.secret, webhook.previous_secret) for webhook in webhooks}
 
 
-def secrets() -> dict[object, tuple[str, str]]:
+def secrets() -> dict[UUID, tuple[str, str]]:
     return {
         pk: (secret, previous)
         for pk, secret, previous in Webhook.objects.values_list("pk", "secret", "previous_secret")
