@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import environ
 import structlog
 from cryptography.fernet import Fernet
+from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 from django.utils.translation import gettext_lazy as _
@@ -60,6 +61,11 @@ def positive_integer(name: str, default: int) -> int:
     if value != int(value):
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value:g}.")
     return int(value)
+
+
+def whole_number(name: str, default: int) -> int:
+    """Read a whole number that may be 0."""
+    return 0 if env.str(name, default="").strip() == "0" else positive_integer(name, default)
 
 
 def choice(name: str, default: str, choices: set[str]) -> str:
@@ -169,13 +175,18 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "csp",
     "django_structlog",
     "accounts",
     "webhooks",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    # Before the static files: one that is opened by itself, such as an SVG, is a page, too.
+    "csp.middleware.CSPMiddleware",
+    "winkhooks.middleware.limited_to_itself",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "winkhooks.middleware.never_stored",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -205,6 +216,48 @@ TEMPLATES = [
     },
 ]
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+
+# What browsers may do with the pages
+
+# No inline script, style or handler anywhere, the administration among it, so that no nonce is needed either. Bootstrap
+# and the administration draw small icons from data: URLs in their style sheets.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+# The buttons that copy need the clipboard, and passkeys the credentials.
+# A browser complains of each that it does not know, so that rare ones are not named.
+PERMISSIONS_POLICY = (
+    "clipboard-write=(self), publickey-credentials-create=(self), publickey-credentials-get=(self), "
+    "accelerometer=(), autoplay=(), camera=(), display-capture=(), encrypted-media=(), fullscreen=(), geolocation=(), "
+    "gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), "
+    "screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()"
+)
+X_FRAME_OPTIONS = "DENY"
+# Addresses of pages, among them links that let people join or sign in, are told to the portal alone. It needs them:
+# Django compares the Referer of forms that come over https.
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SESSION_COOKIE_HTTPONLY = True
+# No script sends a form.
+CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+# Without cookies over http nobody can sign in there, so that it leads to https.
+SECURE_SSL_REDIRECT = boolean("SECURE_SSL_REDIRECT", SESSION_COOKIE_SECURE)
+SECURE_HSTS_SECONDS = 0 if DEBUG else whole_number("SECURE_HSTS_SECONDS", 365 * 24 * 3600)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+# Preloading is for whole domains, whose owner has to ask for it, and cannot be taken back for months.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 
 # Files
 
@@ -354,6 +407,11 @@ WEBHOOK_IN_FLIGHT = positive_integer("WEBHOOK_IN_FLIGHT", 100)
 WEBHOOK_IN_FLIGHT_PER_WEBHOOK = positive_integer("WEBHOOK_IN_FLIGHT_PER_WEBHOOK", 10)
 WEBHOOK_KEEP_DAYS = positive_integer("WEBHOOK_KEEP_DAYS", 30)
 
+# Reports of errors
+
+DEFAULT_EXCEPTION_REPORTER = "winkhooks.error_reports.SecretlessReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "winkhooks.error_reports.SecretFilter"
+
 # Logs
 
 LOG_LEVEL = choice("LOG_LEVEL", "INFO", set(logging.getLevelNamesMapping()))
@@ -379,7 +437,10 @@ LOGGING = {
             if LOG_JSON
             else [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+                # By default it would show the values of local variables, secrets among them, where rich is installed.
+                structlog.dev.ConsoleRenderer(
+                    colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+                ),
             ],
             "foreign_pre_chain": _log_processors,
         },

@@ -1,0 +1,166 @@
+"""The people of the tests of security, and one row of everything in an account."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.apps import apps
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.test import Client
+from django.utils import timezone
+
+from accounts import invitations
+from accounts.models import Account, Invitation, Membership, Role, User
+from tests.conftest import PASSWORD, make_member, make_user
+from tests.webhooks.admin.pages import make_attempt, make_delivery, make_recovery
+from webhooks.models import Attempt, Delivery, Event, Recovery, Webhook
+
+PEOPLE = ("anonymous", "stranger", "viewer", "manager", "owner", "invited", "staff", "superuser")
+
+
+@dataclass(frozen=True)
+class Estate:
+    """An account with one of each thing in it."""
+
+    account: Account
+    owner: User
+    colleague: Membership
+    invitation: Invitation
+    webhook: Webhook
+    delivery: Delivery
+    attempt: Attempt
+    recovery: Recovery
+
+    @property
+    def event(self) -> Event:
+        return self.delivery.event
+
+    def ids(self) -> dict[str, UUID]:
+        """Return what stands in the paths of the portal."""
+        return {
+            "account_id": self.account.pk,
+            "membership_id": self.colleague.pk,
+            "invitation_id": self.invitation.pk,
+            "webhook_id": self.webhook.pk,
+            "event_id": self.event.pk,
+            "delivery_id": self.delivery.pk,
+            "recovery_id": self.recovery.pk,
+        }
+
+    def rows(self) -> dict[str, Any]:
+        """Return the ids of a row for each model of the administration, by where its pages are."""
+        return {
+            "accounts/account": self.account.pk,
+            "accounts/user": self.owner.pk,
+            "accounts/membership": self.colleague.pk,
+            "accounts/invitation": self.invitation.pk,
+            "webhooks/webhook": self.webhook.pk,
+            "webhooks/event": self.event.pk,
+            "webhooks/delivery": self.delivery.pk,
+            "webhooks/attempt": self.attempt.pk,
+            "webhooks/recovery": self.recovery.pk,
+            "webhooks/eventtype": "booking.created",
+            "auth/group": Group.objects.get_or_create(name="Support")[0].pk,
+        }
+
+
+def make_estate(name: str) -> Estate:
+    account = Account.objects.create(name=name)
+    mailbox = f"{account.pk.hex}@example.com"
+    owner = make_member(account, Role.OWNER, f"owner-{mailbox}")
+    colleague = make_member(account, Role.VIEWER, f"colleague-{mailbox}").memberships.get()
+    invitation = Invitation.objects.create(
+        account=account,
+        email=f"invited-{mailbox}",
+        invited_by=owner,
+        language="en",
+        expires_at=timezone.now() + timedelta(days=7),
+        sent_at=timezone.now(),
+    )
+    webhook = Webhook.objects.register(
+        account=account, name=f"Webhook of {name}", url="https://x.example/", enabled=True, event_types=[], by=owner
+    )
+    delivery = make_delivery(webhook, "RETRYING")
+    return Estate(
+        account=account,
+        owner=owner,
+        colleague=colleague,
+        invitation=invitation,
+        webhook=webhook,
+        delivery=delivery,
+        attempt=make_attempt(delivery),
+        recovery=make_recovery(webhook),
+    )
+
+
+def make_person(who: str, estate: Estate) -> User | None:
+    """Return one of PEOPLE, as seen from the account of `estate`."""
+    match who:
+        case "anonymous":
+            return None
+        case "stranger":
+            return make_estate("Another Account").owner
+        case "owner":
+            return estate.owner
+        case "viewer" | "manager":
+            return make_member(estate.account, Role(who), f"{who}@example.com")
+        case "invited":
+            return make_user(estate.invitation.email)
+        case "superuser":
+            return User.objects.create_superuser("root@example.com", PASSWORD)
+    staff = make_user("staff@example.com")
+    staff.is_staff = True
+    staff.save()
+    return staff
+
+
+def let_view_everything(user: User) -> None:
+    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+
+
+def signed_in(user: User | None, **options: Any) -> Client:
+    client = Client(**options)
+    if user:
+        client.force_login(user)
+    return client
+
+
+def path_values(estate: Estate) -> dict[str, Any]:
+    """Return all that stands in the paths of the portal and of the administration."""
+    return {
+        **estate.rows(),
+        **estate.ids(),
+        "token": invitations.token_of(estate.invitation),
+        "key": "booking.created",
+        "id": estate.owner.pk,
+        "app_label": "webhooks",
+        "content_type_id": ContentType.objects.get_for_model(Webhook).pk,
+        "object_id": estate.webhook.pk,
+        "url": "no-such-page",
+    }
+
+
+def unknown(existing: UUID) -> UUID:
+    """Return an id that nothing has, beside one that something has: made at the same time."""
+    return uuid.UUID(int=existing.int ^ 1)
+
+
+def everything() -> dict[str, list[Any]]:
+    """Return all that the tables of the portal hold, to be compared."""
+    models: list[type[Any]] = [
+        *apps.get_app_config("accounts").get_models(),
+        *apps.get_app_config("webhooks").get_models(),
+        LogEntry,
+    ]
+    return {
+        model._meta.label: sorted(map(repr, model._default_manager.values_list(*_columns(model)))) for model in models
+    }
+
+
+def _columns(model: Any) -> list[str]:
+    # Signing in is not what is looked at.
+    return [field.name for field in model._meta.concrete_fields if field.name != "last_login"]

@@ -1,0 +1,30 @@
+"""What pages and e-mails about errors leave out: they show the variables of the code that failed."""
+
+import re
+from typing import Any
+
+from django.http import HttpRequest
+from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
+
+SIGNING_SECRET = re.compile(r"whsec_[A-Za-z0-9+/_-]+=*")
+
+
+class SecretFilter(SafeExceptionReporterFilter):
+    """Hide what is called a secret, a key or a password, in dictionaries too, and whatever `DEBUG` is."""
+
+    def is_active(self, request: HttpRequest | None) -> bool:
+        return True
+
+    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
+        variables = super().get_traceback_frame_variables(request, tb_frame)
+        return [(name, self.cleanse_setting(name, value)) for name, value in variables]
+
+
+class SecretlessReporter(ExceptionReporter):
+    """Hide signing secrets wherever they stand in the report, in texts and objects of any name."""
+
+    def get_traceback_html(self) -> Any:
+        return SIGNING_SECRET.sub("whsec_…", super().get_traceback_html())
+
+    def get_traceback_text(self) -> Any:
+        return SIGNING_SECRET.sub("whsec_…", super().get_traceback_text())

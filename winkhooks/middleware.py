@@ -1,0 +1,36 @@
+"""What every answer tells the browser, besides what Django and django-csp have settings for."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import add_never_cache_headers
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+def limited_to_itself(get_response: GetResponse) -> GetResponse:
+    """Keep pages from what they do not need of the browser, and other sites from using the portal's files."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response.setdefault("Permissions-Policy", settings.PERMISSIONS_POLICY)
+        response.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        return response
+
+    return answer
+
+
+def never_stored(get_response: GetResponse) -> GetResponse:
+    """Let no browser and no proxy keep a page: what it shows is for one person, and as long as they are signed in.
+
+    A view that says how long its answer keeps has its way. Static files are answered before it.
+    """
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if not response.has_header("Cache-Control"):
+            add_never_cache_headers(response)
+        return response
+
+    return answer
