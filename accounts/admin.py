@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
@@ -269,7 +269,7 @@ class KindFilter(admin.SimpleListFilter):
         return list(audit.KINDS.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        kind = self.value()
+        kind = self.value() or ""
         return queryset.filter(action__in=audit.actions_of(kind)) if kind in audit.KINDS else None
 
 
@@ -281,7 +281,7 @@ class AuditEntryAdmin(LogAdmin):
     list_filter = (HistoryAccountFilter, KindFilter, "door", RecentFilter)
     search_ids = ("id", "account", "actor", "webhook_id", "target_id")
     search_help_text = _("The beginning of the id of an entry, an account, a person, a webhook or what was changed.")
-    fields = (
+    fields: ClassVar[Any] = (
         "id",
         exact_time(AuditEntry, "at"),
         "what",

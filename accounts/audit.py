@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
-from celery import current_task
+from celery._state import get_current_task
 from django.conf import settings
 from django.db import models
 from django.http import HttpRequest
@@ -240,12 +240,12 @@ def record(
 ) -> None:
     """Write down what is done, in the transaction that does it.
 
-    Without an actor it is the user of the present request, unless the door is `Door.ENGINE`. Of the changes, those count
-    whose two values differ; secrets must not be among them, and URLs come through `masked_url`.
+    Without an actor it is the user of the present request, unless the door is `Door.ENGINE`. Of the changes, those
+    count whose two values differ; secrets must not be among them, and URLs come through `masked_url`.
     """
     source = _source.get()
     if door is None:
-        door = source.door if source else Door.ENGINE if current_task else Door.COMMAND
+        door = source.door if source else Door.COMMAND if get_current_task() is None else Door.ENGINE
     if door == Door.ENGINE:
         source = None
     if actor is None and source is not None and getattr(source.user, "is_authenticated", False):
@@ -295,7 +295,7 @@ def purge() -> int:
         old = AuditEntry.objects.filter(pk__lt=first_uuid7_at(timezone.now() - timedelta(days=KEEP_DAYS, hours=1)))
         ids = list(old.order_by("pk").values_list("pk", flat=True)[:PURGE_BATCH])
         # Past the methods above, which refuse; the triggers decide.
-        models.QuerySet(AuditEntry).filter(pk__in=ids)._raw_delete("default")  # type: ignore[attr-defined]
+        models.QuerySet(AuditEntry).filter(pk__in=ids)._raw_delete("default")
         removed += len(ids)
         if len(ids) < PURGE_BATCH:
             return removed
