@@ -1,17 +1,28 @@
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from accounts import invitations
+from accounts import audit, invitations
+from accounts.audit import AuditEntry
 from accounts.models import Account, Invitation, Membership, User
 from webhooks.models import Event, Webhook
-from winkhooks.admin import ModelAdmin, ReadOnlyAdmin, change_link, exact_time, list_link
+from winkhooks.admin import (
+    LogAdmin,
+    ModelAdmin,
+    ParentFilter,
+    ReadOnlyAdmin,
+    RecentFilter,
+    change_link,
+    exact_time,
+    list_link,
+)
 
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # has no type parameters when it runs
@@ -20,6 +31,20 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # has no
     autocomplete_fields = ("account", "user")
     readonly_fields = ("created_at",)
     verbose_name_plural = _("memberships")
+
+
+def note_memberships(formset: Any) -> None:
+    """Write into the change history what a formset of memberships did."""
+    if formset.model is not Membership:
+        return
+    for membership in formset.new_objects:
+        membership.note(audit.Action.MEMBER_ADDED, {"role": (None, membership.role)})
+    for membership, fields in formset.changed_objects:
+        if "role" in fields:
+            earlier = next(form.initial["role"] for form in formset.initial_forms if form.instance == membership)
+            membership.note(audit.Action.MEMBER_CHANGED, {"role": (earlier, membership.role)})
+    for membership in formset.deleted_objects:
+        membership.note(audit.Action.MEMBER_REMOVED, {"role": (membership.role, None)})
 
 
 @admin.register(User)
@@ -56,6 +81,10 @@ class UserAdmin(ModelAdmin, BaseUserAdmin):  # type: ignore[type-arg]
             },
         ),
     )
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        super().save_formset(request, form, formset, change)
+        note_memberships(formset)
 
     def get_inlines(self, request: HttpRequest, obj: Model | None) -> Any:
         return self.inlines if obj else ()
@@ -94,6 +123,20 @@ class AccountAdmin(ModelAdmin):
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         return self.fields if obj else ("name",)
 
+    def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        audit.record(
+            audit.Action.ACCOUNT_CHANGED if change else audit.Action.ACCOUNT_CREATED,
+            account=obj.pk,
+            target=obj.name,
+            target_id=obj.pk,
+            changes={"name": (form.initial.get("name"), obj.name)},
+        )
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        super().save_formset(request, form, formset, change)
+        note_memberships(formset)
+
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
@@ -118,6 +161,21 @@ class MembershipAdmin(ModelAdmin):
     fields = ("id", "user", "account", "role", "created_at")
     readonly_fields = ("id", "created_at")
     autocomplete_fields = ("user", "account")
+
+    def save_model(self, request: HttpRequest, obj: Membership, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        action = audit.Action.MEMBER_CHANGED if change else audit.Action.MEMBER_ADDED
+        obj.note(action, {"role": (form.initial.get("role") if change else None, obj.role)})
+
+    def delete_model(self, request: HttpRequest, obj: Membership) -> None:
+        obj.note(audit.Action.MEMBER_REMOVED, {"role": (obj.role, None)})
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Membership]) -> None:
+        with transaction.atomic():
+            for membership in queryset:
+                membership.note(audit.Action.MEMBER_REMOVED, {"role": (membership.role, None)})
+            super().delete_queryset(request, queryset)
 
     @admin.display(description=_("account"), ordering="account__name")
     def account_link(self, membership: Membership) -> SafeString:
@@ -195,3 +253,59 @@ class InvitationAdmin(ReadOnlyAdmin):
         if invitation.withdrawn_at:
             return gettext("Withdrawn")
         return gettext("Expired") if invitation.has_expired else gettext("Open")
+
+
+class HistoryAccountFilter(ParentFilter):
+    title = _("account")
+    parameter_name = "account"
+    parent = Account
+
+
+class KindFilter(admin.SimpleListFilter):
+    title = _("about")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]") -> list[tuple[str, Any]]:
+        return list(audit.KINDS.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        kind = self.value() or ""
+        return queryset.filter(action__in=audit.actions_of(kind)) if kind in audit.KINDS else None
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(LogAdmin):
+    """Staff see what happened in every account, and sign-ins, which belong to none. Nobody changes it."""
+
+    list_display = (exact_time(AuditEntry, "at"), "what", "actor_name", "account_name", "door", "address")
+    list_filter = (HistoryAccountFilter, KindFilter, "door", RecentFilter)
+    search_ids = ("id", "account", "actor", "webhook_id", "target_id")
+    search_help_text = _("The beginning of the id of an entry, an account, a person, a webhook or what was changed.")
+    fields: ClassVar[Any] = (
+        "id",
+        exact_time(AuditEntry, "at"),
+        "what",
+        "action",
+        "account_name",
+        "actor_id",
+        "actor_name",
+        "webhook_id",
+        "target_id",
+        "changes",
+        "count",
+        "door",
+        "address",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("account")
+
+    @admin.display(description=_("what"))
+    def what(self, entry: AuditEntry) -> str:
+        return entry.sentence
+
+    @admin.display(description=_("account"))
+    def account_name(self, entry: AuditEntry) -> SafeString | str:
+        # An account that is gone leaves its id.
+        account = entry.account if entry.account_id else None
+        return change_link(account, account) if account else ""

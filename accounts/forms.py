@@ -5,6 +5,7 @@ from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
+from accounts import audit, limits
 from accounts.access import ROLE_RIGHTS
 from accounts.models import Account, Invitation, Membership, Role, User
 
@@ -56,9 +57,19 @@ class AccountForm(PageForm, AccountModelForm):
         help_texts = {"name": _("What you and the other members see, for example the name of your hotel.")}
 
     def save_owned_by(self, owner: User) -> Account:
+        """Save the account with its owner; raise TooMany where they have created many lately."""
         with transaction.atomic():
+            limits.check(limits.ACCOUNTS, owner)
             account: Account = self.save()
             Membership.objects.create(account=account, user=owner, role=Role.OWNER)
+            audit.record(
+                audit.Action.ACCOUNT_CREATED,
+                account=account.pk,
+                target=account.name,
+                target_id=account.pk,
+                actor=owner,
+                changes={"name": (None, account.name)},
+            )
         return account
 
 

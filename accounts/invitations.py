@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 from redis import RedisError
 
-from accounts import invitation_email
+from accounts import audit, invitation_email, limits
 from accounts.models import Account, Invitation, Membership, User, generate_nonce
 
 logger = structlog.get_logger(__name__)
@@ -39,9 +39,13 @@ BROKER_SECONDS = 0.2
 
 
 def invite(*, account: Account, email: str, role: str, by: User) -> Invitation:
-    """Invite whoever reads the mail of `email`; raise ValidationError where they are in the account, or invited."""
+    """Invite whoever reads the mail of `email`; raise ValidationError where they are in the account, or invited.
+
+    Raise ValidationError too where the account is full, and TooMany where `by` has invited many lately.
+    """
     now = timezone.now()
     with account.members_locked():
+        limits.check(limits.INVITATIONS, by)
         if User.objects.with_email(email).filter(memberships__account=account).exists():
             raise ValidationError(_("This person is a member of the account already."), code="member")
         earlier = Invitation.objects.open().to(email).filter(account=account)
@@ -49,6 +53,18 @@ def invite(*, account: Account, email: str, role: str, by: User) -> Invitation:
             raise ValidationError(
                 _("This address has been invited already. The invitation can be sent again, or withdrawn."),
                 code="invited",
+            )
+        if account.invitations.open().count() >= limits.MOST_OPEN_INVITATIONS:
+            raise ValidationError(
+                _("This account has %(count)d open invitations, which is the most. Withdraw one first."),
+                code="too_many",
+                params={"count": limits.MOST_OPEN_INVITATIONS},
+            )
+        if account.memberships.count() >= limits.MOST_MEMBERS:
+            raise ValidationError(
+                _("This account has %(count)d members, which is the most. Remove one first."),
+                code="too_many",
+                params={"count": limits.MOST_MEMBERS},
             )
         # One that has expired makes room.
         earlier.update(withdrawn_at=now, withdrawn_by=by, send_after=None)
@@ -61,38 +77,64 @@ def invite(*, account: Account, email: str, role: str, by: User) -> Invitation:
             expires_at=now + VALID_FOR,
             send_after=now,
         )
+        _note(audit.Action.INVITATION_SENT, invitation, by, {"role": (None, role)})
         transaction.on_commit(_have_sent, robust=True)
     return invitation
 
 
 def resend(invitation: Invitation, by: User) -> bool:
-    """Send the e-mail again with a new link, and end the links before it; return whether the invitation was open."""
+    """Send the e-mail again with a new link, and end the links before it; return whether the invitation was open.
+
+    Raise TooMany where `by` has invited many lately.
+    """
     now = timezone.now()
-    changed = (
-        Invitation.objects.open()
-        .filter(pk=invitation.pk)
-        .update(
-            nonce=generate_nonce(),
-            invited_by=by,
-            language=translation.get_language(),
-            expires_at=now + VALID_FOR,
-            send_after=now,
-            sent_at=None,
+    with transaction.atomic():
+        limits.check(limits.INVITATIONS, by)
+        changed = (
+            Invitation.objects.open()
+            .filter(pk=invitation.pk)
+            .update(
+                nonce=generate_nonce(),
+                invited_by=by,
+                language=translation.get_language(),
+                expires_at=now + VALID_FOR,
+                send_after=now,
+                sent_at=None,
+            )
         )
-    )
-    if changed:
-        transaction.on_commit(_have_sent, robust=True)
+        if changed:
+            _note(audit.Action.INVITATION_RESENT, invitation, by)
+            transaction.on_commit(_have_sent, robust=True)
     return bool(changed)
 
 
 def withdraw(invitation: Invitation, by: User) -> bool:
     """End the links of the invitation; return whether it was open."""
-    changed = (
-        Invitation.objects.open()
-        .filter(pk=invitation.pk)
-        .update(withdrawn_at=timezone.now(), withdrawn_by=by, send_after=None)
-    )
+    with transaction.atomic():
+        changed = (
+            Invitation.objects.open()
+            .filter(pk=invitation.pk)
+            .update(withdrawn_at=timezone.now(), withdrawn_by=by, send_after=None)
+        )
+        if changed:
+            _note(audit.Action.INVITATION_WITHDRAWN, invitation, by)
     return bool(changed)
+
+
+def _note(
+    action: audit.Action,
+    invitation: Invitation,
+    by: User,
+    changes: dict[str, tuple[str | None, str | None]] | None = None,
+) -> None:
+    audit.record(
+        action,
+        account=invitation.account_id,
+        target=invitation.email,
+        target_id=invitation.pk,
+        actor=by,
+        changes=changes,
+    )
 
 
 def token_of(invitation: Invitation) -> str:
@@ -126,7 +168,17 @@ def accept(invitation: Invitation, user: User) -> bool:
             .update(accepted_at=now, accepted_by=user, send_after=None)
         )
         if accepted:
-            Membership.objects.get_or_create(account=invitation.account, user=user, defaults={"role": invitation.role})
+            membership, is_new = Membership.objects.get_or_create(
+                account=invitation.account, user=user, defaults={"role": invitation.role}
+            )
+            audit.record(
+                audit.Action.MEMBER_JOINED,
+                account=invitation.account_id,
+                target=user.get_full_name(),
+                target_id=user.pk,
+                actor=user,
+                changes={"role": (None, membership.role)} if is_new else None,
+            )
     return bool(accepted)
 
 

@@ -12,6 +12,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts import audit
 from winkhooks.uuid7 import uuid7
 
 
@@ -145,15 +146,32 @@ class Membership(models.Model):
         with self.account.members_locked():
             if role != Role.OWNER and self.is_last_owner():
                 raise LastOwner
-            return bool(Membership.objects.filter(pk=self.pk).update(role=role))
+            earlier = Membership.objects.filter(pk=self.pk).values_list("role", flat=True).first()
+            changed = Membership.objects.filter(pk=self.pk).update(role=role)
+            if changed and earlier != role:
+                self.note(audit.Action.MEMBER_CHANGED, {"role": (earlier, role)})
+            return bool(changed)
 
-    def end(self) -> bool:
+    def end(self, by: User | None = None) -> bool:
         """Take the user out of the account, and return whether they were in it; raise LastOwner."""
         with self.account.members_locked():
             if self.is_last_owner():
                 raise LastOwner
             ended, _ = Membership.objects.filter(pk=self.pk).delete()
+            if ended:
+                action = audit.Action.MEMBER_LEFT if by == self.user else audit.Action.MEMBER_REMOVED
+                self.note(action, {"role": (self.role, None)})
             return bool(ended)
+
+    def note(self, action: audit.Action, changes: dict[str, tuple[str | None, str | None]]) -> None:
+        """Write into the change history what was done to the member. Call it in the transaction of the change."""
+        audit.record(
+            action,
+            account=self.account_id,
+            target=self.user.get_full_name(),
+            target_id=self.user_id,
+            changes=changes,
+        )
 
     def is_last_owner(self) -> bool:
         owners = Membership.objects.filter(account=self.account_id, role=Role.OWNER)

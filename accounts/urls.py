@@ -1,7 +1,7 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from accounts.views import account, invitation, membership, session
+from accounts.views import account, history, invitation, membership, session
 
 app_name = "accounts"
 manager_urls = [
@@ -22,5 +22,6 @@ urlpatterns = [
     path("accounts/", account.account_list, name="account_list"),
     path("accounts/new/", account.account_create, name="account_create"),
     path("accounts/<uuid:account_id>/", account.account_overview, name="account_overview"),
+    path("accounts/<uuid:account_id>/history/", history.account_history, name="account_history"),
     path("accounts/<uuid:account_id>/managers/", include(manager_urls)),
 ]

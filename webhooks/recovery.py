@@ -13,6 +13,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from accounts import limits
+from accounts.audit import Action
 from accounts.models import User
 from webhooks import wake
 from webhooks.models import Delivery, Event, EventType, Recovery, Webhook
@@ -79,15 +81,18 @@ def _missed(webhook: Webhook) -> "QuerySet[Event]":
 def start(webhook: Webhook, kind: str, since: datetime, until: datetime, by: User) -> Recovery:
     """Have the past sent, and end the rest of the webhook, since somebody says that its receiver is well.
 
-    Raises AlreadyRunning.
+    Raises AlreadyRunning, and TooMany where `by` has started many lately.
     """
     until = min(until, timezone.now())
     total = min(len(find(webhook, kind, since, until)), MOST)
     try:
         with transaction.atomic():
+            limits.check(limits.RECOVERIES, by)
             recovery = Recovery.objects.create(
                 webhook=webhook, kind=kind, since=since, until=until, total=total, requested_by=by
             )
+            changes = {"kind": (None, str(kind)), "since": (None, since), "until": (None, until)}
+            webhook.record(Action.RECOVERY_STARTED, by, changes, target_id=recovery.pk, count=total)
     except IntegrityError as error:
         raise AlreadyRunning from error
     # Where it still fails, the next failure of a live delivery begins a longer rest.
@@ -103,7 +108,11 @@ def ring(recovery: Recovery) -> None:
 
 def cancel(recovery: Recovery, by: User) -> bool:
     """End it, and cancel what waits of it; return whether it was running. What is under way comes to its end."""
-    changed = Recovery.objects.filter(pk=recovery.pk).cancel(Recovery.EndReason.BY_USER, by)
+    with transaction.atomic():
+        changed = Recovery.objects.filter(pk=recovery.pk).cancel(Recovery.EndReason.BY_USER, by)
+        if changed:
+            webhook = Webhook.objects.without_secrets().get(pk=recovery.webhook_id)
+            webhook.record(Action.RECOVERY_CANCELLED, by, target_id=recovery.pk)
     if changed:
         step(recovery.pk)
     recovery.refresh_from_db()

@@ -7,6 +7,7 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
+from accounts import audit
 from webhooks import health, notices, recovery, retention, rollups, wake
 from webhooks.engine.drain import drain
 from webhooks.heartbeat import beat
@@ -50,6 +51,7 @@ def recover(recovery_id: str) -> None:
 def purge() -> None:
     """Remove what has been kept long enough."""
     retention.purge()
+    audit.purge()
 
 
 @shared_task

@@ -12,6 +12,8 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import limits
+from accounts.audit import Action
 from accounts.models import User
 from webhooks.engine.claim import Claim, lease_from
 from webhooks.engine.outcome import judge_test
@@ -30,7 +32,7 @@ def send(webhook: Webhook, event_type: EventType, object: dict[str, Any], by: Us
 
     `webhook` needs its secrets; a disabled one gets it too. With a key that was used before nothing is sent: the
     delivery is the first one, perhaps still under way. Raises InvalidPayload or PayloadTooLarge before anything is
-    written.
+    written, and TooMany where `by` has sent many lately.
     """
     now = timezone.now()
     leased_until = lease_from(now)
@@ -57,7 +59,7 @@ def send(webhook: Webhook, event_type: EventType, object: dict[str, Any], by: Us
     )
     claimed = Claim.of(delivery, leased_until)
     request = make_request(claimed, webhook.url, webhook.valid_secrets(now), int(now.timestamp()))
-    if not _insert(event, delivery):
+    if not _insert(event, delivery, by):
         first = Event.objects.only("pk").get(account=event.account_id, idempotency_key=event.idempotency_key)
         return Delivery.objects.get(event=first, webhook=webhook.pk)
     logger.info("test_event_sent", delivery=str(delivery.pk), webhook=str(webhook.pk), by=str(by.pk))
@@ -67,11 +69,13 @@ def send(webhook: Webhook, event_type: EventType, object: dict[str, Any], by: Us
     return delivery
 
 
-def _insert(event: Event, delivery: Delivery) -> bool:
+def _insert(event: Event, delivery: Delivery, by: User) -> bool:
     """Write both; return whether they are the first with this key. It is committed, so that no request holds a lock."""
     with transaction.atomic(durable=True):
         Event.objects.bulk_create([event], ignore_conflicts=True)
         is_first = Event.objects.filter(pk=event.pk).exists()
         if is_first:
+            limits.check(limits.TEST_EVENTS, by)
             delivery.save(force_insert=True)
+            delivery.webhook.record(Action.TEST_EVENT_SENT, by, {"event": (None, event.type_id)}, target_id=delivery.pk)
     return is_first

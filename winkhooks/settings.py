@@ -65,7 +65,10 @@ def positive_integer(name: str, default: int) -> int:
 
 def whole_number(name: str, default: int) -> int:
     """Read a whole number that may be 0."""
-    return 0 if env.str(name, default="").strip() == "0" else positive_integer(name, default)
+    text = env.str(name, default="").strip()
+    if text and not (text.isascii() and text.isdigit()):
+        raise ImproperlyConfigured(f"{name} must be a whole number, 0 or more, not {text!r}.")
+    return int(text) if text else default
 
 
 def choice(name: str, default: str, choices: set[str]) -> str:
@@ -158,6 +161,8 @@ def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
 DEBUG = boolean("DEBUG", False)
 SECRET_KEY = required_outside_debug("SECRET_KEY", "insecure-key-for-debugging-only")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+# How many proxies stand in front of the portal, each of which adds to X-Forwarded-For.
+TRUSTED_PROXIES = whole_number("TRUSTED_PROXIES", 0)
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SESSION_COOKIE_SECURE = boolean("SESSION_COOKIE_SECURE", not DEBUG)
 CSRF_COOKIE_SECURE = boolean("CSRF_COOKIE_SECURE", not DEBUG)
@@ -193,6 +198,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.UserLanguageMiddleware",
+    "accounts.middleware.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",

@@ -8,6 +8,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts import limits
 from accounts.access import SignedInRequest, get_membership
 from accounts.forms import AccountForm
 from accounts.models import Membership
@@ -30,7 +31,11 @@ def account_list(request: SignedInRequest) -> HttpResponse:
 def account_create(request: SignedInRequest) -> HttpResponse:
     form = AccountForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        account = form.save_owned_by(request.user)
+        try:
+            account = form.save_owned_by(request.user)
+        except limits.TooMany as error:
+            form.add_error(None, str(error))
+            return limits.refused(render(request, "accounts/account_create.html", {"form": form}), error)
         messages.success(request, _("The account “%(account)s” is ready.") % {"account": account})
         return redirect("accounts:account_overview", account_id=account.pk)
     return render(request, "accounts/account_create.html", {"form": form})

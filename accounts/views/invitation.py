@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import invitations
+from accounts import invitations, limits
 from accounts.access import SignedInRequest, get_owner_membership, readable_accounts
 from accounts.forms import InvitationForm, NewUserForm
 from accounts.models import Account, Invitation, User
@@ -25,15 +25,19 @@ from accounts.views.membership import tab_context
 def invitation_create(request: SignedInRequest, account_id: UUID) -> HttpResponse:
     membership = get_owner_membership(request.user, account_id)
     form = InvitationForm(request.POST if request.method == "POST" else None)
+    context = tab_context(membership) | {"form": form}
     if form.is_valid():
         try:
             invitation = invitations.invite(account=membership.account, **form.cleaned_data, by=request.user)
         except ValidationError as error:
             form.add_error("email", error)
+        except limits.TooMany as error:
+            form.add_error(None, str(error))
+            return limits.refused(render(request, "accounts/invitation_create.html", context), error)
         else:
             messages.success(request, _("An invitation is on its way to %(email)s.") % {"email": invitation.email})
             return redirect("accounts:account_managers", account_id)
-    return render(request, "accounts/invitation_create.html", tab_context(membership) | {"form": form})
+    return render(request, "accounts/invitation_create.html", context)
 
 
 @login_required
@@ -41,7 +45,11 @@ def invitation_create(request: SignedInRequest, account_id: UUID) -> HttpRespons
 def invitation_resend(request: SignedInRequest, account_id: UUID, invitation_id: UUID) -> HttpResponse:
     get_owner_membership(request.user, account_id)
     invitation = _get_open_invitation(account_id, invitation_id)
-    if invitations.resend(invitation, by=request.user):
+    try:
+        sent = invitations.resend(invitation, by=request.user)
+    except limits.TooMany as error:
+        return limits.refused(render(request, "429.html", {"explanation": str(error)}), error)
+    if sent:
         messages.success(
             request,
             _("A new e-mail is on its way to %(email)s. Links sent before no longer work.")

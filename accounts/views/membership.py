@@ -115,7 +115,7 @@ def _get_member(account_id: UUID, membership_id: UUID) -> Membership:
 def _end(request: SignedInRequest, member: Membership) -> bool:
     """End a membership, unless it turns out to be that of the last owner; then say so and return False."""
     try:
-        member.end()
+        member.end(by=request.user)
     except LastOwner:
         messages.error(request, str(OWNER_NEEDED))
         return False

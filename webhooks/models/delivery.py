@@ -1,11 +1,12 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar, Self
 from uuid import UUID
 
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.audit import Action
 from webhooks.models.event import Event
 from webhooks.models.recovery import Recovery
 from webhooks.models.webhook import Webhook
@@ -29,6 +30,11 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def cancel(self, reason: "Delivery.EndReason | str") -> int:
         """End unfinished deliveries as CANCELLED; return how many. An answer that is under way still counts."""
+        if reason == Delivery.EndReason.BY_USER:
+            return self._by_hand(Action.DELIVERY_CANCELLED, lambda chosen: chosen._end(reason))
+        return self._end(reason)
+
+    def _end(self, reason: "Delivery.EndReason | str") -> int:
         return self.unfinished().update(
             status=Delivery.Status.CANCELLED,
             end_reason=reason,
@@ -38,6 +44,9 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def retry_now(self) -> int:
         """Make unfinished deliveries due at once, and end the rest of their webhooks; return how many deliveries."""
+        return self._by_hand(Action.DELIVERY_RETRIED, lambda chosen: chosen._make_due())
+
+    def _make_due(self) -> int:
         self._end_rest()
         return self.unfinished().update(next_attempt_at=timezone.now())
 
@@ -46,6 +55,9 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
         Attempts are numbered on. Those of webhooks that are disabled or removed stay: nothing would be sent.
         """
+        return self._by_hand(Action.DELIVERY_REDELIVERED, lambda chosen: chosen._send_again())
+
+    def _send_again(self) -> int:
         self._end_rest()
         sent = self.filter(webhook__removed_at=None, webhook__enabled=True)
         return sent._bring_back(Delivery.Priority.RETRY, None)
@@ -64,6 +76,23 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
             next_attempt_at=timezone.now(),
             finished_at=None,
         )
+
+    def _by_hand(self, action: Action, change: "Callable[[DeliveryQuerySet], int]") -> int:
+        """Change the deliveries of one webhook after the other, each with its entry in the change history.
+
+        In a transaction each: whoever holds deliveries of one webhook must not wait for the next webhook, which a
+        worker may have locked that waits for those deliveries.
+        """
+        total = 0
+        for webhook in Webhook.objects.filter(pk__in=self.order_by().values("webhook")).only("account", "name"):
+            chosen = self.filter(webhook=webhook.pk)
+            with transaction.atomic():
+                ids = list(chosen.order_by().values_list("pk", flat=True)[:2])
+                changed = change(chosen)
+                if changed:
+                    webhook.record(action, target_id=ids[0] if len(ids) == 1 else None, count=changed)
+            total += changed
+        return total
 
     def _end_rest(self) -> None:
         """Let webhooks that are cooling down be tried at once, since somebody asks for it."""

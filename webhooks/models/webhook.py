@@ -3,12 +3,14 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Self
+from uuid import UUID
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts import audit, limits
 from accounts.models import Account, User
 from webhooks.fields import EncryptedTextField
 from webhooks.models.event_type import EventType
@@ -40,10 +42,20 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
         by: User | None,
         **fields: Any,
     ) -> "Webhook":
-        """Create a webhook with its events, all or nothing."""
+        """Create a webhook with its events, all or nothing; raise TooLarge where the account has as many as it may."""
         with transaction.atomic():
+            # Two at once take turns, so that the second one counts the first.
+            Account.objects.select_for_update(no_key=True).only("pk").get(pk=account.pk)
+            if self.present().filter(account=account).count() >= limits.MOST_WEBHOOKS:
+                raise limits.TooLarge(
+                    _("This account has %(count)d webhooks, which is the most. Remove one first.")
+                    % {"count": limits.MOST_WEBHOOKS}
+                )
             webhook = self.create(account=account, name=name, url=url, created_by=by, **fields)
             webhook.event_types.set(event_types)
+            webhook.record(
+                audit.Action.WEBHOOK_CREATED, by, {name: (None, value) for name, value in webhook._shown().items()}
+            )
             if not enabled:
                 webhook.disable(Webhook.DisabledReason.BY_USER, by)
             webhook._note_state(by)
@@ -200,6 +212,10 @@ class Webhook(models.Model):
     ) -> None:
         """Write what somebody changed, all or nothing; raise StaleVersion where it is not at `version` any more."""
         with transaction.atomic():
+            earlier = Webhook.objects.without_secrets().filter(pk=self.pk, version=version).first()
+            if earlier is None:
+                raise StaleVersion
+            shown_earlier = earlier._shown()
             # The condition decides between two who save at once: the second one waits here for the first, and fails.
             changed = (
                 Webhook.objects.present()
@@ -215,6 +231,10 @@ class Webhook(models.Model):
             if not changed:
                 raise StaleVersion
             self.event_types.set(event_types)
+            self.refresh_from_db(fields=["name", "url", "rate_limit"])
+            changes = {field: (shown_earlier[field], value) for field, value in self._shown().items()}
+            if earlier.url != self.url or any(old != new for old, new in changes.values()):
+                self.record(audit.Action.WEBHOOK_CHANGED, by, changes)
             if enabled:
                 self.enable(by)
             else:
@@ -238,6 +258,7 @@ class Webhook(models.Model):
                 )
             )
             if changed:
+                self.record(_DISABLED_ACTIONS[reason], by, door=None if reason == "BY_USER" else audit.Door.ENGINE)
                 self._note_state(by)
                 self.cancel_recoveries("WEBHOOK_DISABLED", by)
                 self._cancel_deliveries("WEBHOOK_DISABLED")
@@ -270,6 +291,7 @@ class Webhook(models.Model):
                 )
             )
             if changed:
+                self.record(audit.Action.WEBHOOK_ENABLED, by)
                 self._note_state(by)
         self.refresh_from_db()
         return bool(changed)
@@ -290,19 +312,22 @@ class Webhook(models.Model):
                 )
             )
             if changed:
+                self.record(audit.Action.WEBHOOK_REMOVED, by)
                 self._note_state(by)
                 self.cancel_recoveries("WEBHOOK_REMOVED", by)
                 self._cancel_deliveries("WEBHOOK_REMOVED")
         self.refresh_from_db()
         return bool(changed)
 
-    def rotate_secret(self, previous_valid_until: datetime | None) -> None:
+    def rotate_secret(self, previous_valid_until: datetime | None, by: User | None = None) -> None:
         """Make a new signing secret; with a time given, the present one signs beside it until then.
 
         Raise DoesNotExist where the webhook was removed, and ImproperlyConfigured where the present secret is to stay
-        valid and cannot be read.
+        valid and cannot be read; and TooMany where `by` has made many lately.
         """
         with transaction.atomic():
+            if by:
+                limits.check(limits.SECRETS, by)
             webhooks = Webhook.objects.present().select_for_update(no_key=True)
             # Without an overlap the old one need not be read, so that one whose key was lost can be replaced.
             webhook = (webhooks if previous_valid_until else webhooks.without_secrets()).get(pk=self.pk)
@@ -313,16 +338,22 @@ class Webhook(models.Model):
             webhook.save(
                 update_fields=["secret", "previous_secret", "previous_secret_expires_at", "version", "updated_at"]
             )
+            webhook.record(
+                audit.Action.SECRET_ROTATED, by, {"previous_secret_valid_until": (None, previous_valid_until)}
+            )
         self.refresh_from_db()
 
-    def end_overlap(self) -> bool:
+    def end_overlap(self, by: User | None = None) -> bool:
         """Let the previous secret sign no more; return whether there was one."""
-        changed = Webhook.objects.filter(pk=self.pk, previous_secret_expires_at__isnull=False).update(
-            previous_secret="",
-            previous_secret_expires_at=None,
-            version=models.F("version") + 1,
-            updated_at=timezone.now(),
-        )
+        with transaction.atomic():
+            changed = Webhook.objects.filter(pk=self.pk, previous_secret_expires_at__isnull=False).update(
+                previous_secret="",
+                previous_secret_expires_at=None,
+                version=models.F("version") + 1,
+                updated_at=timezone.now(),
+            )
+            if changed:
+                self.record(audit.Action.SECRET_OVERLAP_ENDED, by)
         self.refresh_from_db()
         return bool(changed)
 
@@ -345,6 +376,38 @@ class Webhook(models.Model):
             return [self.secret, self.previous_secret]
         return [self.secret]
 
+    def record(
+        self,
+        action: audit.Action,
+        by: User | None = None,
+        changes: dict[str, tuple[Any, Any]] | None = None,
+        *,
+        target_id: UUID | None = None,
+        count: int | None = None,
+        door: audit.Door | None = None,
+    ) -> None:
+        """Write into the account's change history what was done to it. Call it in the transaction of the change."""
+        audit.record(
+            action,
+            account=self.account_id,
+            webhook=self.pk,
+            target=self.name,
+            target_id=target_id,
+            actor=by,
+            changes=changes,
+            count=count,
+            door=door,
+        )
+
+    def _shown(self) -> dict[str, Any]:
+        """Return what the change history shows of it."""
+        return {
+            "name": self.name,
+            "url": audit.masked_url(self.url),
+            "event_types": list(self.event_types.order_by("key").values_list("key", flat=True)),
+            "rate_limit": self.rate_limit,
+        }
+
     def _note_state(self, by: User | None) -> None:
         """Write down what the webhook is from now on, unless that is what it was.
 
@@ -366,3 +429,10 @@ class Webhook(models.Model):
         # Those under way are left to the engine, which ends them when the answer is there: an UPDATE here and one there
         # would lock the same rows in different orders.
         self.deliveries.not_under_way().cancel(reason)
+
+
+_DISABLED_ACTIONS: dict[str, audit.Action] = {
+    Webhook.DisabledReason.BY_USER: audit.Action.WEBHOOK_DISABLED,
+    Webhook.DisabledReason.GONE: audit.Action.WEBHOOK_GONE,
+    Webhook.DisabledReason.FAILING: audit.Action.WEBHOOK_FAILING,
+}

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts import limits
 from accounts.access import SignedInRequest, get_membership, get_rw_membership, may_manage_webhooks
 from accounts.models import Membership
 from webhooks import recovery as recoveries
@@ -37,6 +38,9 @@ def recovery_create(request: SignedInRequest, account_id: UUID, webhook_id: UUID
             recovery = recoveries.start(webhook, *span, by=request.user)
         except recoveries.AlreadyRunning:
             pass
+        except limits.TooMany as error:
+            context |= _preview(webhook, *span) | {"refusal": str(error)}
+            return limits.refused(render(request, "webhooks/recovery_preview.html", context), error)
         else:
             messages.success(request, _("The recovery was started."))
             return redirect("webhooks:recovery_detail", account_id, webhook_id, recovery.pk)

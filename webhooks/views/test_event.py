@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from accounts import limits
 from accounts.access import SignedInRequest, get_rw_membership
 from webhooks import test_events
 from webhooks.events import MAX_ENVELOPE_BYTES, InvalidPayload, PayloadTooLarge
@@ -40,7 +41,12 @@ def test_event(request: SignedInRequest, account_id: UUID, webhook_id: UUID) -> 
         "webhook": webhook,
         "form": form,
     }
-    if form.is_valid() and (delivery := _send(form, webhook, request)):
+    try:
+        delivery = _send(form, webhook, request) if form.is_valid() else None
+    except limits.TooMany as error:
+        form.add_error(None, str(error))
+        return limits.refused(render(request, "webhooks/test_event.html", context), error)
+    if delivery:
         form.renew_key()
         context |= {
             "delivery": delivery,

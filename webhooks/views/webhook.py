@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts import limits
 from accounts.access import SignedInRequest, get_membership, get_rw_membership, may_manage_webhooks
 from accounts.models import Membership, User
 from webhooks import figures
@@ -66,10 +67,14 @@ def webhook_create(request: SignedInRequest, account_id: UUID) -> HttpResponse:
     membership = get_rw_membership(request.user, account_id)
     form = WebhookForm(_posted(request), user=request.user, initial={"account": membership.account})
     if form.is_valid():
-        webhook = Webhook.objects.register(**form.cleaned_data, by=request.user)
-        new_secrets.show_next(request, webhook)
-        messages.success(request, _("“%(name)s” was created.") % {"name": webhook.name})
-        return redirect("webhooks:webhook_list", webhook.account_id)
+        try:
+            webhook = Webhook.objects.register(**form.cleaned_data, by=request.user)
+        except limits.TooLarge as error:
+            form.add_error(None, str(error))
+        else:
+            new_secrets.show_next(request, webhook)
+            messages.success(request, _("“%(name)s” was created.") % {"name": webhook.name})
+            return redirect("webhooks:webhook_list", webhook.account_id)
     return render(request, "webhooks/webhook_form.html", tab_context(membership) | {"form": form})
 
 

@@ -1,0 +1,166 @@
+"""The change history of an account as a page: narrowed by filters, newest first, read a page at a time by key."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.db.models import QuerySet
+from django.utils import dateformat, timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.audit import KINDS, AuditEntry, Door, actions_of
+from accounts.models import Account, Role, User
+from winkhooks.uuid7 import first_uuid7_at
+
+PAGE_SIZE = 50
+# Ids have no times before 1970, and times none after 9999.
+YEARS = range(1971, 9999)
+FIELDS: dict[str, "Promise | str"] = {
+    "name": _("Name"),
+    "url": _("URL"),
+    "event_types": _("Events"),
+    "rate_limit": _("Requests per second, at most"),
+    "role": _("Role"),
+    "previous_secret_valid_until": _("Previous secret valid until"),
+    "event": _("Event"),
+    "kind": _("What to send"),
+    "since": _("From"),
+    "until": _("To"),
+}
+_SELECT = forms.Select(attrs={"class": "form-select"})
+
+
+class DayField(forms.DateField):
+    widget = forms.DateInput(attrs={"type": "date", "class": "form-control"}, format="%Y-%m-%d")
+    default_error_messages = {"invalid": _("Enter a date, as in 2026-11-24.")}
+
+    def to_python(self, value: Any) -> Any:
+        day = super().to_python(value)
+        if day is not None and day.year not in YEARS:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
+        return day
+
+
+class HistoryFilter(forms.Form):
+    """What to look for. All of it is optional and stands in the address of the page."""
+
+    person = forms.ChoiceField(label=_("Person"), required=False, widget=_SELECT)
+    kind = forms.ChoiceField(
+        label=_("About"),
+        required=False,
+        widget=_SELECT,
+        choices=[("", _("All")), *((kind, label) for kind, label in KINDS.items() if kind != "sign_in")],
+    )
+    webhook = forms.ChoiceField(label=_("Webhook"), required=False, widget=_SELECT)
+    since = DayField(label=_("From"), required=False)
+    until = DayField(label=_("To"), required=False)
+
+    def __init__(self, *args: Any, account: Account, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        people = User.objects.filter(memberships__account=account).order_by("name", "email")
+        self._offer("person", [(str(person.pk), person.get_full_name()) for person in people])
+        webhooks = account.webhooks.order_by("name", "pk").values_list("pk", "name")
+        self._offer("webhook", [(str(pk), name) for pk, name in webhooks])
+
+    def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [("", gettext("All")), *choices]
+
+    def narrow(self, entries: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
+        """Keep the entries that fit; none where the filters cannot be read."""
+        if not self.is_valid():
+            return entries.none()
+        wanted = self.cleaned_data
+        if wanted["person"]:
+            entries = entries.filter(actor=wanted["person"])
+        if wanted["kind"]:
+            entries = entries.filter(action__in=actions_of(wanted["kind"]))
+        if wanted["webhook"]:
+            entries = entries.filter(webhook_id=wanted["webhook"])
+        if wanted["since"]:
+            entries = entries.filter(pk__gte=first_uuid7_at(_midnight(wanted["since"])))
+        if wanted["until"]:
+            entries = entries.filter(pk__lt=first_uuid7_at(_midnight(wanted["until"] + timedelta(days=1))))
+        return entries
+
+    @property
+    def is_narrowing(self) -> bool:
+        return any(self.data.get(name) for name in self.fields)
+
+
+def _midnight(day: Any) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=timezone.get_current_timezone()).astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A field as it was and as it is, in words."""
+
+    field: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class ShownEntry:
+    entry: AuditEntry
+
+    @property
+    def person(self) -> str:
+        """Say who it was. Of what nobody did, the column of the door says how it came."""
+        return self.entry.actor_name
+
+    @property
+    def address(self) -> str:
+        """Return where it came from; of staff it is not told to the members of an account."""
+        return "" if self.entry.door == Door.ADMIN else self.entry.address or ""
+
+    @property
+    def changes(self) -> list[Change]:
+        return [
+            Change(str(FIELDS.get(field, field)), _in_words(field, old), _in_words(field, new))
+            for field, (old, new) in self.entry.changes.items()
+        ]
+
+
+def _in_words(field: str, value: Any) -> str:
+    if field == "role" and value in Role.values:
+        return str(Role(value).label)
+    if field == "kind":
+        return {"FAILED": gettext("What failed"), "MISSED": gettext("What it never got")}.get(value, "")
+    if field == "event_types" and value is not None:
+        return ", ".join(value) or gettext("All events")
+    if field in ("since", "until", "previous_secret_valid_until") and value:
+        return dateformat.format(timezone.localtime(datetime.fromisoformat(value)), "Y-m-d H:i:s T")
+    return "" if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Entries, newest first, and the ids from which on there are newer and older ones; None where there are none."""
+
+    entries: list[ShownEntry]
+    newer_than: UUID | None
+    older_than: UUID | None
+
+
+def page_of(entries: QuerySet[AuditEntry], *, before: UUID | None = None, after: UUID | None = None) -> Page:
+    """Return the newest of `entries`, those next before an id, or those next after one."""
+    if after is not None and before is None:
+        found = list(entries.filter(pk__gt=after).order_by("pk")[: PAGE_SIZE + 1])
+        shown = found[:PAGE_SIZE][::-1]
+        has_newer, has_older = len(found) > PAGE_SIZE, True
+    else:
+        found = list((entries.filter(pk__lt=before) if before else entries).order_by("-pk")[: PAGE_SIZE + 1])
+        shown = found[:PAGE_SIZE]
+        has_newer, has_older = before is not None, len(found) > PAGE_SIZE
+    return Page(
+        [ShownEntry(entry) for entry in shown],
+        newer_than=shown[0].pk if shown and has_newer else None,
+        older_than=shown[-1].pk if shown and has_older else None,
+    )

@@ -1,0 +1,83 @@
+"""What the change history tells of signing in: of a user, not of an account."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth import signals
+from django.utils import timezone
+
+from accounts import audit
+from accounts.audit import Action, AuditEntry
+from accounts.models import User
+from winkhooks.uuid7 import first_uuid7_at
+
+# Of each user. More of them say nothing new, and whoever guesses passwords shall not fill the table.
+MOST_FAILURES = 10
+WITHIN = timedelta(hours=1)
+
+
+def connect() -> None:
+    """Listen to Django, and to allauth where it is installed."""
+    signals.user_logged_in.connect(note_sign_in, dispatch_uid="audit.signed_in")
+    signals.user_logged_out.connect(note_sign_out, dispatch_uid="audit.signed_out")
+    signals.user_login_failed.connect(note_failure, dispatch_uid="audit.sign_in_failed")
+    if apps.is_installed("allauth.account"):
+        from allauth.account.signals import password_changed, password_reset  # type: ignore[import-untyped]
+
+        password_changed.connect(note_password, dispatch_uid="audit.password_changed")
+        password_reset.connect(note_password, dispatch_uid="audit.password_reset")
+    if apps.is_installed("allauth.mfa"):
+        from allauth.mfa.signals import (  # type: ignore[import-untyped]
+            authenticator_added,
+            authenticator_removed,
+            authenticator_reset,
+        )
+
+        authenticator_added.connect(note_factor_added, dispatch_uid="audit.factor_added")
+        authenticator_removed.connect(note_factor_removed, dispatch_uid="audit.factor_removed")
+        authenticator_reset.connect(note_factor_reset, dispatch_uid="audit.factor_reset")
+
+
+def note_sign_in(*, user: User, **kwargs: Any) -> None:
+    _note(Action.SIGNED_IN, user)
+
+
+def note_sign_out(*, user: User | None, **kwargs: Any) -> None:
+    if user:
+        _note(Action.SIGNED_OUT, user)
+
+
+def note_failure(*, credentials: dict[str, Any], **kwargs: Any) -> None:
+    """Note that somebody failed to sign in as a user who is known.
+
+    What else was typed as an address is not kept: it may be a password in the wrong field.
+    """
+    address = credentials.get("username") or credentials.get("email") or ""
+    user = User.objects.with_email(str(address)).first() if "\0" not in str(address) else None
+    if user is None:
+        return
+    lately = first_uuid7_at(timezone.now() - WITHIN)
+    failures = AuditEntry.objects.filter(target_id=user.pk, action=Action.SIGN_IN_FAILED, pk__gte=lately)
+    if failures[:MOST_FAILURES].count() < MOST_FAILURES:
+        audit.record(Action.SIGN_IN_FAILED, account=None, target=user.get_full_name(), target_id=user.pk)
+
+
+def note_password(*, user: User, **kwargs: Any) -> None:
+    _note(Action.PASSWORD_CHANGED, user)
+
+
+def note_factor_added(*, user: User, **kwargs: Any) -> None:
+    _note(Action.SECOND_FACTOR_ADDED, user)
+
+
+def note_factor_removed(*, user: User, **kwargs: Any) -> None:
+    _note(Action.SECOND_FACTOR_REMOVED, user)
+
+
+def note_factor_reset(*, user: User, **kwargs: Any) -> None:
+    _note(Action.SECOND_FACTOR_RESET, user)
+
+
+def _note(action: Action, user: User) -> None:
+    audit.record(action, account=None, target=user.get_full_name(), target_id=user.pk, actor=user)
