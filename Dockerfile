@@ -23,7 +23,8 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     STATIC_ROOT=/app/static-collected
 WORKDIR /app
-USER winkhooks
+# By number, so that orchestrators can see that it is not root.
+USER 10001
 EXPOSE 8000
 # The file system may be read-only but for /app/var and /tmp. TLS ends in front of it: FORWARDED_ALLOW_IPS names the
 # addresses whose X-Forwarded-Proto is believed.

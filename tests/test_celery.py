@@ -1,6 +1,11 @@
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
-from celery.signals import worker_init
+from celery.signals import celeryd_after_setup, worker_init
 from pytest_django import Settings
+
+from tests.webhooks.test_checks import set_up_as_an_installation  # noqa: F401  a fixture that is always used
 
 
 def test_a_worker_does_not_start_with_settings_that_a_check_refuses(settings: Settings) -> None:
@@ -11,3 +16,12 @@ def test_a_worker_does_not_start_with_settings_that_a_check_refuses(settings: Se
 
 def test_a_worker_starts_with_the_defaults() -> None:
     worker_init.send(sender=None)
+
+
+def test_a_worker_says_that_its_processes_share_a_file(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
+    worker: Any = SimpleNamespace(concurrency=4)
+    celeryd_after_setup.send(sender="celery@here", instance=worker, conf=None)
+    assert "webhooks.W007" in caplog.text

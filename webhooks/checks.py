@@ -1,4 +1,7 @@
-"""System checks of the webhook settings."""
+"""System checks of the settings: what goes together, and what is dangerous outside DEBUG.
+
+Each has a row in docs/operations.md.
+"""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,13 +42,39 @@ def check_requests_in_flight(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register
+def check_secret_key_is_secret(**kwargs: Any) -> list[CheckMessage]:
+    if settings.DEBUG or settings.SECRET_KEY != settings.SECRET_KEY_FOR_DEBUGGING:
+        return []
+    return [
+        Error(
+            "SECRET_KEY is the one for debugging, which everybody can read: whoever does can sign in as anybody.",
+            hint="Make one: python -c 'import secrets; print(secrets.token_urlsafe(50))'",
+            id="webhooks.E003",
+        )
+    ]
+
+
+@register
+def check_encryption_keys_are_secret(**kwargs: Any) -> list[CheckMessage]:
+    if settings.DEBUG or settings.WEBHOOK_SECRET_KEY_FOR_DEBUGGING not in settings.WEBHOOK_SECRET_KEYS:
+        return []
+    return [
+        Error(
+            "WEBHOOK_SECRET_KEYS has the key for debugging, which everybody can read.",
+            hint="Put a key of your own in its place; secrets that it encrypted must be encrypted anew before.",
+            id="webhooks.E004",
+        )
+    ]
+
+
+@register
 def check_emails_reach_people(**kwargs: Any) -> list[CheckMessage]:
-    if settings.DEBUG or settings.EMAIL_URL:
+    if settings.DEBUG or not settings.EMAIL_BACKEND.endswith(".console.EmailBackend"):
         return []
     return [
         CheckWarning(
-            "EMAIL_URL is not set: e-mails, invitations among them, are only written to the output of the worker.",
-            hint="Set it to the mail server, or to consolemail:// where that is wanted.",
+            "E-mails reach nobody: with all their links they are only written to the output of the processes.",
+            hint="Set EMAIL_URL to the mail server.",
             id="webhooks.W001",
         )
     ]
@@ -53,13 +82,64 @@ def check_emails_reach_people(**kwargs: Any) -> list[CheckMessage]:
 
 @register
 def check_links_in_emails_lead_here(**kwargs: Any) -> list[CheckMessage]:
-    local = urlsplit(settings.PORTAL_URL).hostname in ("localhost", "127.0.0.1", "::1")
-    if settings.DEBUG or not settings.EMAIL_URL.startswith("smtp") or not local:
+    portal = urlsplit(settings.PORTAL_URL)
+    if settings.DEBUG:
+        return []
+    if portal.hostname in ("localhost", "127.0.0.1", "::1"):
+        return [
+            CheckWarning(
+                "PORTAL_URL names this machine: the links in e-mails lead their readers to their own.",
+                hint="Set it to the address under which people reach the portal.",
+                id="webhooks.W002",
+            )
+        ]
+    if portal.scheme == "http":
+        return [
+            CheckWarning(
+                "PORTAL_URL begins with http: who follows the links in e-mails sends passwords for all to read.",
+                hint="Let a proxy end TLS in front of the portal, and set PORTAL_URL to https.",
+                id="webhooks.W003",
+            )
+        ]
+    return []
+
+
+@register
+def check_webhooks_are_encrypted(**kwargs: Any) -> list[CheckMessage]:
+    if settings.DEBUG or settings.WEBHOOK_REQUIRE_HTTPS:
         return []
     return [
         CheckWarning(
-            "PORTAL_URL names this machine: the links in e-mails lead their readers to their own.",
-            hint="Set it to the address under which people reach the portal.",
-            id="webhooks.W002",
+            "WEBHOOK_REQUIRE_HTTPS is off: webhooks may have http URLs, to which events go for all to read.",
+            hint="Set it to True.",
+            id="webhooks.W004",
+        )
+    ]
+
+
+@register
+def check_guard_is_closed(**kwargs: Any) -> list[CheckMessage]:
+    if settings.DEBUG or not settings.WEBHOOK_ALLOWED_NETWORKS:
+        return []
+    networks = ", ".join(str(network) for network in settings.WEBHOOK_ALLOWED_NETWORKS)
+    return [
+        CheckWarning(
+            f"WEBHOOK_ALLOWED_NETWORKS opens {networks}: whoever makes a webhook can call what is there.",
+            hint="Leave in it only networks in which nothing trusts its callers for where they are.",
+            id="webhooks.W005",
+        )
+    ]
+
+
+def check_sqlite_has_one_writer(processes: int) -> list[CheckMessage]:
+    """Warn where a worker of several processes uses SQLite. It alone knows how many it has, so that it asks."""
+    if processes == 1 or not settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        return []
+    return [
+        CheckWarning(
+            f"The database is SQLite, where one process writes at a time: the {processes} of this worker wait for "
+            "each other.",
+            hint="Start one worker with --concurrency 1, or set DATABASE_URL to a PostgreSQL.",
+            id="webhooks.W007",
         )
     ]

@@ -5,10 +5,12 @@ from typing import Any
 
 from celery import Celery
 from celery.platforms import set_pdeathsig  # type: ignore[attr-defined]  # missing in the stubs
-from celery.signals import beat_embedded_init, worker_init, worker_process_init
-from django.core.checks import run_checks
+from celery.signals import beat_embedded_init, celeryd_after_setup, worker_init, worker_process_init
+from django.core.management.base import SystemCheckError
 from django_structlog.celery.steps import DjangoStructLogInitStep
 from kombu.transport import redis as redis_transport
+
+from winkhooks.start import demand_right_settings, log_warning
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "winkhooks.settings")
 
@@ -25,9 +27,18 @@ app.autodiscover_tasks()
 @worker_init.connect
 def refuse_wrong_settings(**kwargs: Any) -> None:
     """End a worker whose settings a system check calls an error; Celery runs the checks and goes on all the same."""
-    errors = [message for message in run_checks() if message.is_serious()]
-    if errors:
-        sys.exit("\n".join(str(message) for message in errors))
+    try:
+        demand_right_settings()
+    except SystemCheckError as error:
+        sys.exit(str(error))
+
+
+@celeryd_after_setup.connect
+def warn_of_several_writers(instance: Any, **kwargs: Any) -> None:
+    from webhooks.checks import check_sqlite_has_one_writer
+
+    for message in check_sqlite_has_one_writer(instance.concurrency):
+        log_warning(message)
 
 
 @worker_process_init.connect

@@ -159,7 +159,8 @@ def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
 # Core
 
 DEBUG = boolean("DEBUG", False)
-SECRET_KEY = required_outside_debug("SECRET_KEY", "insecure-key-for-debugging-only")
+SECRET_KEY_FOR_DEBUGGING = "insecure-key-for-debugging-only"  # noqa: S105  refused outside DEBUG
+SECRET_KEY = required_outside_debug("SECRET_KEY", SECRET_KEY_FOR_DEBUGGING)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 # How many proxies stand in front of the portal, each of which adds to X-Forwarded-For.
 TRUSTED_PROXIES = whole_number("TRUSTED_PROXIES", 0)
@@ -169,6 +170,7 @@ CSRF_COOKIE_SECURE = boolean("CSRF_COOKIE_SECURE", not DEBUG)
 SESSION_COOKIE_NAME = "winkhooks_session"
 CSRF_COOKIE_NAME = "winkhooks_csrf"
 LANGUAGE_COOKIE_NAME = "winkhooks_language"
+SILENCED_SYSTEM_CHECKS = env.list("SILENCED_SYSTEM_CHECKS", default=[])
 
 INSTALLED_APPS = [
     "winkhooks.admin.WinkhooksAdminConfig",
@@ -401,7 +403,8 @@ WHITENOISE_AUTOREFRESH = DEBUG
 
 # Keys for the signing secrets in the database, newest first. They are apart from SECRET_KEY, so that either can be
 # changed without the other.
-WEBHOOK_SECRET_KEYS = secret_keys("WEBHOOK_SECRET_KEYS", "ZGVidWdnaW5nLW9ubHkta2V5LW9mLXdpbmtob29rcy0=")
+WEBHOOK_SECRET_KEY_FOR_DEBUGGING = "ZGVidWdnaW5nLW9ubHkta2V5LW9mLXdpbmtob29rcy0="  # noqa: S105  refused outside DEBUG
+WEBHOOK_SECRET_KEYS = secret_keys("WEBHOOK_SECRET_KEYS", WEBHOOK_SECRET_KEY_FOR_DEBUGGING)
 WEBHOOK_ALLOWED_NETWORKS = networks("WEBHOOK_ALLOWED_NETWORKS")
 WEBHOOK_REQUIRE_HTTPS = boolean("WEBHOOK_REQUIRE_HTTPS", True)
 WEBHOOK_TIMEOUT_SECONDS = positive("WEBHOOK_TIMEOUT_SECONDS", 10)

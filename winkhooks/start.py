@@ -1,0 +1,22 @@
+"""What every process does before it takes any work."""
+
+import structlog
+from django.core.checks import CheckMessage, run_checks
+from django.core.management.base import SystemCheckError
+
+logger = structlog.get_logger(__name__)
+
+
+def demand_right_settings() -> None:
+    """Run the system checks; log what they warn of, and raise SystemCheckError where one finds an error."""
+    found = [message for message in run_checks() if not message.is_silenced()]
+    errors = [message for message in found if message.is_serious()]
+    if errors:
+        raise SystemCheckError("\n".join(str(message) for message in errors))
+    for message in found:
+        log_warning(message)
+
+
+def log_warning(message: CheckMessage) -> None:
+    if not message.is_silenced():
+        logger.warning("settings_doubtful", check=message.id, text=message.msg, hint=message.hint)
