@@ -13,10 +13,10 @@ from webhooks.models import Webhook
 class Which(models.TextChoices):
     ALL = "all", _("All webhooks, those made later too")
     SOME = "some", _("Only these:")
-    NONE = "none", _("No webhook")
+    NONE = "none", _("About none of them")
 
 
-class WebhookChoices(forms.ModelMultipleChoiceField):
+class WebhookChoices(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # no generic class at run time
     widget = forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"})
 
     def label_from_instance(self, webhook: Any) -> str:
@@ -43,7 +43,7 @@ class NoticeForm(forms.Form):
     newest = forms.UUIDField(widget=forms.HiddenInput, required=False)
 
     def __init__(self, *args: Any, membership: Membership, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **kwargs)
         self.membership = membership
         self.present = Webhook.objects.present().without_secrets().filter(account=membership.account_id)
         field = self.fields["webhooks"]
