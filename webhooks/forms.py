@@ -131,7 +131,9 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
             "event_types": _("Events"),
         }
         help_texts = {
-            "enabled": _("A disabled webhook gets no events; those that happen meanwhile are not sent later."),
+            "enabled": _(
+                "A disabled webhook gets no events; those that happen meanwhile can be sent afterwards, with Recovery."
+            ),
             "account": _("The account whose events are sent."),
             "event_types": _("None chosen = all events, with those that are added to the platform later."),
         }

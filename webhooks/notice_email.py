@@ -1,7 +1,7 @@
-"""The e-mail that tells an owner or manager how a webhook is doing, in their language."""
+"""The e-mail that tells a member how a webhook is doing, in their language."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -12,11 +12,33 @@ from django.utils import timezone, translation
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from accounts.models import User
-from webhooks.models import Attempt, Webhook
+from accounts.models import Membership
+from webhooks import diagnosis, notice_link, recovery
+from webhooks.models import Attempt, Delivery, Webhook
+from webhooks.readable import readable_body
 from winkhooks.uuid7 import first_uuid7_at
 
 LOOKED_AT_MOST = 500
+# So many characters of what the receiver answered.
+ANSWER_LENGTH = 300
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the e-mails to all members tell alike; the counts are of recovery.COUNTED_MOST deliveries at most."""
+
+    attempt: Attempt | None
+    waiting: int
+    failed: int
+
+
+def facts_of(webhook: Webhook) -> Facts:
+    waiting = Delivery.objects.unfinished().filter(webhook=webhook.pk).order_by().values("pk")
+    return Facts(
+        attempt=last_attempt(webhook),
+        waiting=waiting[: recovery.COUNTED_MOST].count(),
+        failed=recovery.count_failed(webhook),
+    )
 
 
 def last_attempt(webhook: Webhook) -> Attempt | None:
@@ -32,34 +54,62 @@ def last_attempt(webhook: Webhook) -> Attempt | None:
     return Attempt.objects.filter(delivery__in=deliveries).order_by("-started_at").first()
 
 
-def compose(webhook: Webhook, state: str, user: User, attempt: Attempt | None) -> EmailMultiAlternatives:
-    """Return the e-mail that tells `user` of the new state; an empty one means that the webhook works again."""
+def compose(webhook: Webhook, state: str, member: Membership, facts: Facts) -> EmailMultiAlternatives:
+    """Return the e-mail that tells a member of the new state; an empty one means that the webhook works again."""
+    user = member.user
+    stop_url = settings.PORTAL_URL + reverse("webhooks:notice_stop", args=[notice_link.token_for(member, webhook)])
     with translation.override(user.language or settings.LANGUAGE_CODE), timezone.override(UTC):
         # A line break in the name would be one in the header.
         subject = " ".join(_subject(webhook, state).split())
-        context = {
+        context = _links(webhook, facts.attempt) | {
             "language": translation.get_language(),
             "subject": subject,
             "happened": _happened(webhook, state),
             "advice": _advice(state),
             "webhook": webhook,
             "account": webhook.account,
-            "attempt": attempt,
-            "answer": _answer(attempt) if attempt else "",
-            "list_url": settings.PORTAL_URL + reverse("webhooks:webhook_list", args=[webhook.account_id]),
+            "attempt": facts.attempt,
+            "answer": diagnosis.title_of(facts.attempt) if facts.attempt else "",
+            "meaning": diagnosis.meaning_of(facts.attempt) if facts.attempt else "",
+            "snippet": _snippet(facts.attempt) if facts.attempt else "",
+            "waiting": facts.waiting,
+            "failed": facts.failed,
+            "stop_url": stop_url,
         }
-        email = EmailMultiAlternatives(
-            subject,
-            render_to_string("webhooks/email/notice.txt", context),
-            to=[user.email],
-            headers={
-                "Message-ID": _message_id(webhook, state, user),
-                # Answering machines leave it alone.
-                "Auto-Submitted": "auto-generated",
-            },
-        )
+        headers = {
+            "Message-ID": _message_id(webhook, state, member),
+            # Answering machines leave it alone.
+            "Auto-Submitted": "auto-generated",
+            "List-Unsubscribe": f"<{stop_url}>",
+        }
+        if stop_url.startswith("https:"):
+            # RFC 8058 has mail programs post to such addresses only.
+            headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        text = render_to_string("webhooks/email/notice.txt", context)
+        email = EmailMultiAlternatives(subject, text, to=[user.email], headers=headers)
         email.attach_alternative(render_to_string("webhooks/email/notice.html", context), "text/html")
     return email
+
+
+def _links(webhook: Webhook, attempt: Attempt | None) -> dict[str, str]:
+    """Return the addresses of the pages that help; that of the delivery is empty where none was attempted."""
+    ids = [webhook.account_id, webhook.pk]
+    return {
+        "webhook_url": settings.PORTAL_URL + reverse("webhooks:webhook_detail", args=ids),
+        "recovery_url": settings.PORTAL_URL + reverse("webhooks:recovery_create", args=ids),
+        "notices_url": settings.PORTAL_URL + reverse("webhooks:notice_list", args=[webhook.account_id]),
+        "delivery_url": settings.PORTAL_URL + reverse("webhooks:delivery_detail", args=[*ids, attempt.delivery_id])
+        if attempt
+        else "",
+    }
+
+
+def _snippet(attempt: Attempt) -> str:
+    """Return the beginning of what the receiver answered, in one line; nothing where it is no text."""
+    content_type = next((value for name, value in attempt.response_headers if name.lower() == "content-type"), "")
+    body = readable_body(bytes(attempt.response_snippet), content_type)
+    text = "" if body.is_binary else " ".join(body.text.split())
+    return text if len(text) <= ANSWER_LENGTH else f"{text[:ANSWER_LENGTH]}…"
 
 
 def _subject(webhook: Webhook, state: str) -> str:
@@ -112,29 +162,17 @@ def _advice(state: str) -> str:
             return _(
                 "No more events are sent to it, and those that waited were cancelled. To use it again, put the "
                 "receiver right; then choose Actions and Update for the webhook, switch Enable on, and choose Save. "
-                "Events that happen until then are not sent later."
+                "What it missed until then can be sent afterwards, with Recovery."
             )
         case _state:
-            return _(
-                "There is nothing left to do. Events that were given up meanwhile are not sent again by themselves."
-            )
+            return _("What was given up meanwhile is not sent again by itself; send it with Recovery.")
 
 
 def _moment(moment: datetime | None) -> str:
     return date_format(timezone.localtime(moment), "DATETIME_FORMAT") if moment else ""
 
 
-def _answer(attempt: Attempt) -> str:
-    """Return what came back: `404 Not Found`, or in words what went wrong."""
-    if attempt.http_status is None:
-        return attempt.get_error_display()
-    try:
-        return f"{attempt.http_status} {HTTPStatus(attempt.http_status).phrase}"
-    except ValueError:
-        return str(attempt.http_status)
-
-
-def _message_id(webhook: Webhook, state: str, user: User) -> str:
+def _message_id(webhook: Webhook, state: str, member: Membership) -> str:
     """Return the same id for the same change, so that a mail program can tell a second copy."""
     match state:
         case Webhook.NotifiedState.FAILING:
@@ -144,4 +182,4 @@ def _message_id(webhook: Webhook, state: str, user: User) -> str:
         case _state:
             since = webhook.notified_at
     change = f"{(state or 'works').lower()}.{int(since.timestamp()) if since else 0}"
-    return f"<{webhook.pk.hex}.{change}.{user.pk.hex}@{urlsplit(settings.PORTAL_URL).hostname}>"
+    return f"<{webhook.pk.hex}.{change}.{member.user_id.hex}@{urlsplit(settings.PORTAL_URL).hostname}>"

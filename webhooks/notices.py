@@ -1,4 +1,4 @@
-"""E-mails to owners and managers: a webhook is failing, was switched off, works again.
+"""E-mails to the members who want them: a webhook is failing, was switched off, works again.
 
 What was told last stands in the webhook. It is written once the mail server has taken the e-mails, so that a change is
 told at least once: to be told of an outage twice is better than never, and a second copy comes only where a worker ends
@@ -20,9 +20,7 @@ from django.core import mail
 from django.db.models import F, Q
 from django.utils import timezone
 
-from accounts.access import MAY_MANAGE_WEBHOOKS
-from accounts.models import User
-from webhooks import notice_email
+from webhooks import notice_choices, notice_email
 from webhooks.models import Delivery, Webhook
 from webhooks.models.webhook import WebhookQuerySet
 from winkhooks.uuid7 import first_uuid7_at
@@ -76,7 +74,7 @@ def _changed(now: datetime) -> Iterator[Webhook]:
 
 
 def state_to_tell(webhook: Webhook, now: datetime) -> str | None:
-    """Return the state of which owners and managers do not know yet; None where they know all there is."""
+    """Return the state that was not told yet; None where they know all there is."""
     told = webhook.notified_state
     if not webhook.enabled:
         # Whoever switched it off by hand knows it.
@@ -125,24 +123,24 @@ def _as_it_was(webhook: Webhook) -> WebhookQuerySet:
 
 
 def _send_emails(webhook: Webhook, state: str) -> None:
-    """Send each owner and manager an e-mail of their own; raise what the mail server failed with.
+    """Send each who wants it an e-mail of their own; raise what the mail server failed with.
 
     Where it has taken some it counts as told, so that these do not get another one for every time that it fails.
     """
-    users = _recipients(webhook)
-    if not users:
+    members = list(notice_choices.recipients(webhook))
+    if not members:
         return
-    attempt = notice_email.last_attempt(webhook)
+    facts = notice_email.facts_of(webhook)
     taken = 0
     trouble: Exception | None = None
     try:
         with mail.get_connection() as connection:
-            for user in users:
+            for member in members:
                 try:
-                    connection.send_messages([notice_email.compose(webhook, state, user, attempt)])
+                    connection.send_messages([notice_email.compose(webhook, state, member, facts)])
                     taken += 1
                 except SMTPRecipientsRefused as error:
-                    logger.warning("recipient_refused", user=str(user.pk), webhook=str(webhook.pk))
+                    logger.warning("recipient_refused", user=str(member.user_id), webhook=str(webhook.pk))
                     if any(code < 500 for code, _ in error.recipients.values()):
                         trouble = error
     except (SMTPException, OSError, SoftTimeLimitExceeded) as error:
@@ -151,11 +149,3 @@ def _send_emails(webhook: Webhook, state: str) -> None:
         raise trouble
     if trouble:
         logger.warning("mail_incomplete", webhook=str(webhook.pk), taken=taken, error=repr(trouble))
-
-
-def _recipients(webhook: Webhook) -> list[User]:
-    return list(
-        User.objects.filter(
-            is_active=True, memberships__account=webhook.account_id, memberships__role__in=MAY_MANAGE_WEBHOOKS
-        ).order_by("pk")
-    )

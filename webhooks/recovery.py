@@ -33,6 +33,8 @@ END_REASONS: dict[str, Delivery.EndReason] = {
     Recovery.EndReason.WEBHOOK_DISABLED: Delivery.EndReason.WEBHOOK_DISABLED,
     Recovery.EndReason.WEBHOOK_REMOVED: Delivery.EndReason.WEBHOOK_REMOVED,
 }
+# So many of the newest deliveries are looked at where they are only counted.
+COUNTED_MOST = 10_000
 # What is about to be removed with age is left alone.
 SAFETY = timedelta(hours=1)
 
@@ -49,6 +51,12 @@ def oldest_kept() -> datetime:
 def find(webhook: Webhook, kind: str, since: datetime, until: datetime) -> list[UUID]:
     """Return the ids of what a recovery would take, deliveries or events; one more than MOST where there is more."""
     return list(_found(webhook, kind, since, until).values_list("pk", flat=True)[: MOST + 1])
+
+
+def count_failed(webhook: Webhook) -> int:
+    """Return how many deliveries a recovery of what failed would take now, among the COUNTED_MOST newest ones."""
+    newest = webhook.deliveries.order_by("-pk").values("pk")[:COUNTED_MOST]
+    return _failed(webhook).filter(pk__in=newest, pk__gte=first_uuid7_at(oldest_kept())).count()
 
 
 def _found(webhook: Webhook, kind: str, since: datetime, until: datetime) -> "DeliveryQuerySet | QuerySet[Event]":

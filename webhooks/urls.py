@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, include, path
 
-from webhooks.views import delivery, recovery, webhook, webhook_detail, webhook_secret, webhook_switch
+from webhooks.views import delivery, notice, recovery, webhook, webhook_detail, webhook_secret, webhook_switch
 from webhooks.views.event import event_detail, event_list
 from webhooks.views.event_type import event_type_detail, event_type_list
 from webhooks.views.signature_check import signature_check
@@ -27,6 +27,7 @@ webhook_urls: list[URLPattern | URLResolver] = [
     path("<uuid:webhook_id>/update/", webhook.webhook_update, name="webhook_update"),
     path("<uuid:webhook_id>/remove/", webhook.webhook_remove, name="webhook_remove"),
     path("<uuid:webhook_id>/test/", test_event, name="test_event"),
+    path("<uuid:webhook_id>/notices/", notice.notice_choose, name="notice_choose"),
     path("<uuid:webhook_id>/deliveries/<uuid:delivery_id>/", include(delivery_urls)),
     path("<uuid:webhook_id>/recovery/", recovery.recovery_create, name="recovery_create"),
     path("<uuid:webhook_id>/recovery/<uuid:recovery_id>/", recovery.recovery_detail, name="recovery_detail"),
@@ -34,6 +35,8 @@ webhook_urls: list[URLPattern | URLResolver] = [
 ]
 urlpatterns = [
     path("accounts/<uuid:account_id>/webhooks/", include(webhook_urls)),
+    path("accounts/<uuid:account_id>/notices/", notice.notice_list, name="notice_list"),
+    path("notices/stop/<str:token>/", notice.notice_stop, name="notice_stop"),
     path("accounts/<uuid:account_id>/events/", event_list, name="event_list"),
     path("accounts/<uuid:account_id>/events/<uuid:event_id>/", event_detail, name="event_detail"),
     path("help/events/", event_type_list, name="event_type_list"),

@@ -54,7 +54,7 @@ def test_no_page_has_a_barrier(stack: Stack, open_page: OpenPage, scheme: str, l
             look.at_path(stack.url, path)
         portal.sign_in(email, PASSWORD)
         look.at("the accounts")
-        for path in ("/", "/managers/", "/managers/invite/", "/webhooks/", "/webhooks/new/"):
+        for path in ("/", "/managers/", "/managers/invite/", "/notices/", "/webhooks/", "/webhooks/new/"):
             look.at_path(account, path)
         for path in ("/accounts/new/", "/help/verifying/", "/no-such-page/"):
             look.at_path(stack.url, path)

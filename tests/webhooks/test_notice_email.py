@@ -56,7 +56,9 @@ def attempt_of(delivery: Delivery, number: int = 1, started_at: datetime = START
 
 
 def compose(webhook: Webhook, what: str, user: User) -> EmailMultiAlternatives:
-    return notice_email.compose(webhook, STATES[what], user, notice_email.last_attempt(webhook))
+    member = webhook.account.memberships.get(user=user)
+    member.user = user
+    return notice_email.compose(webhook, STATES[what], member, notice_email.facts_of(webhook))
 
 
 def html_of(email: EmailMultiAlternatives) -> str:
@@ -164,11 +166,48 @@ def test_without_a_language_of_the_user_it_is_in_that_of_the_portal(webhook: Web
     assert "a webhook of Cool Account" in compose(put(webhook, "failing"), "failing", owner).body
 
 
-def test_it_leads_to_the_webhooks_of_the_account(webhook: Webhook, account: Account, owner: User) -> None:
-    address = f"https://webhooks.example.com/accounts/{account.pk}/webhooks/"
+def test_it_leads_to_the_pages_that_help(webhook: Webhook, account: Account, owner: User) -> None:
+    attempt = attempt_of(make_delivery(webhook, "RETRYING"), http_status=503)
     email = compose(put(webhook, "failing"), "failing", owner)
-    assert f"\n{address}\n" in email.body
-    assert f'<a href="{address}">Open the webhooks of Cool Account</a>' in html_of(email)
+    here = f"https://webhooks.example.com/accounts/{account.pk}"
+    for address in (
+        f"{here}/webhooks/{webhook.pk}/",
+        f"{here}/webhooks/{webhook.pk}/recovery/",
+        f"{here}/webhooks/{webhook.pk}/deliveries/{attempt.delivery_id}/",
+        f"{here}/notices/",
+    ):
+        assert f": {address}\n" in email.body
+        assert f'<a href="{address}">' in html_of(email)
+
+
+def test_it_counts_what_waits_and_what_failed(webhook: Webhook, owner: User) -> None:
+    for status in ("PENDING", "RETRYING", "DEAD", "SUCCEEDED"):
+        make_delivery(webhook, status)
+    email = compose(put(webhook, "failing"), "failing", owner)
+    assert "Deliveries that wait: 2\n" in email.body
+    assert "Deliveries that failed or were cancelled, and can be sent again: 1\n" in email.body
+
+
+def test_what_the_receiver_answered_is_text_in_one_line(webhook: Webhook, owner: User) -> None:
+    answer = b"<script>no</script>\r\nBcc: stranger@example.com\r\n\x1b[31m" + b"x" * 400
+    attempt_of(make_delivery(webhook, "RETRYING"), http_status=500, response_snippet=answer)
+    email = compose(put(webhook, "failing"), "failing", owner)
+    assert "It began with: <script>no</script> Bcc: stranger@example.com ␛[31mxxx" in email.body
+    assert "x…\n" in email.body
+    assert "<script" not in html_of(email)
+    assert message_from_bytes(email.message().as_bytes())["Bcc"] is None
+
+
+@pytest.mark.parametrize(
+    "portal, one_click", [("https://a.example", "List-Unsubscribe=One-Click"), ("http://a.example", None)]
+)
+def test_mail_programs_can_stop_it(
+    webhook: Webhook, owner: User, settings: Settings, portal: str, one_click: str | None
+) -> None:
+    settings.PORTAL_URL = portal
+    sent: Message = compose(put(webhook, "failing"), "failing", owner).message()
+    assert re.fullmatch(rf"<{portal}/notices/stop/[\w.-]+/>", sent["List-Unsubscribe"])
+    assert sent["List-Unsubscribe-Post"] == one_click
 
 
 @pytest.mark.parametrize("what", STATES)

@@ -1,6 +1,7 @@
 from webhooks.models.delivery import Attempt, Delivery
 from webhooks.models.event import Event
 from webhooks.models.event_type import EventType
+from webhooks.models.notice_choice import NoticeChoice
 from webhooks.models.recovery import Recovery
 from webhooks.models.roll_up import HourlyCount, RollUpMark
 from webhooks.models.webhook import StaleVersion, Webhook
@@ -12,6 +13,7 @@ __all__ = [
     "Event",
     "EventType",
     "HourlyCount",
+    "NoticeChoice",
     "Recovery",
     "RollUpMark",
     "StaleVersion",

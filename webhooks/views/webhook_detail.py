@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.access import SignedInRequest, get_membership, may_manage_webhooks
-from webhooks import figures
+from webhooks import figures, notice_choices
 from webhooks.delivery_search import PAGE, find
 from webhooks.filters import DeliveryFilter
 from webhooks.models import Webhook
@@ -49,6 +49,8 @@ def webhook_detail(request: SignedInRequest, account_id: UUID, webhook_id: UUID)
         "periods": _periods(webhook),
         "here": request.path,
     }
+    if not webhook.removed_at:
+        context["notice_recipients"] = list(notice_choices.recipients(webhook))
     if may_manage:
         context["signing_secret"] = _signing_secret(webhook)
         rotated = new_secrets.pop(request, Webhook.objects.present().filter(account=account_id, pk=webhook_id))
