@@ -6,7 +6,9 @@ from structlog.stdlib import ProcessorFormatter
 
 from accounts import invitations
 from accounts.models import Account, User
-from winkhooks.log import hide_invitation_tokens
+from webhooks import notice_link
+from webhooks.models import Webhook
+from winkhooks.log import hide_tokens
 
 
 def is_own(handler: logging.Handler) -> bool:
@@ -14,7 +16,7 @@ def is_own(handler: logging.Handler) -> bool:
 
 
 def logged(text: str) -> str:
-    return str(hide_invitation_tokens(None, "info", {"event": text})["event"])
+    return str(hide_tokens(None, "info", {"event": text})["event"])
 
 
 @pytest.mark.parametrize("text", ["GET /invitations/{}/", "GET /sign-in/?next=/invitations/{}/", "/invitations/{}"])
@@ -23,15 +25,21 @@ def test_it_leaves_out_the_tokens_of_invitations(account: Account, owner: User, 
     assert logged(text.format(invitations.token_of(invitation))) == text.format("…")
 
 
+def test_it_leaves_out_the_tokens_that_stop_emails(account: Account, owner: User) -> None:
+    webhook = Webhook.objects.create(account=account, name="Wink Stalker", url="https://x.example/")
+    token = notice_link.token_for(owner.memberships.get(), webhook)
+    assert logged(f"POST /notices/stop/{token}/") == "POST /notices/stop/…/"
+
+
 def test_emails_that_a_worker_prints_keep_theirs() -> None:
     printed = {"logger": "celery.redirected", "event": f"http://localhost:8000/invitations/{'0' * 32}.a.b/"}
-    assert hide_invitation_tokens(None, "warning", dict(printed)) == printed
+    assert hide_tokens(None, "warning", dict(printed)) == printed
 
 
 def test_it_leaves_the_rest_as_it_is() -> None:
     path = "POST /accounts/01a20c52/managers/invitations/01a20c52-b537-7462-87ee-1c304ec774ac/resend/"
     assert logged(path) == path
-    assert hide_invitation_tokens(None, "info", {"code": 404, "request": path}) == {"code": 404, "request": path}
+    assert hide_tokens(None, "info", {"code": 404, "request": path}) == {"code": 404, "request": path}
 
 
 def test_what_requests_and_refusals_log_has_no_token(

@@ -36,7 +36,7 @@ webhook_urls: list[URLPattern | URLResolver] = [
 urlpatterns = [
     path("accounts/<uuid:account_id>/webhooks/", include(webhook_urls)),
     path("accounts/<uuid:account_id>/notices/", notice.notice_list, name="notice_list"),
-    path("notices/stop/<str:token>/", notice.notice_stop, name="notice_stop"),
+    path("notices/stop/<str:stop_token>/", notice.notice_stop, name="notice_stop"),
     path("accounts/<uuid:account_id>/events/", event_list, name="event_list"),
     path("accounts/<uuid:account_id>/events/<uuid:event_id>/", event_detail, name="event_detail"),
     path("help/events/", event_type_list, name="event_type_list"),

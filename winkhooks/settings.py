@@ -22,7 +22,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 from django.utils.translation import gettext_lazy as _
 
-from winkhooks.log import hide_invitation_tokens
+from winkhooks.log import hide_tokens
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -430,7 +430,7 @@ _log_processors: list[structlog.typing.Processor] = [
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso"),
-    hide_invitation_tokens,
+    hide_tokens,
 ]
 LOGGING = {
     "version": 1,

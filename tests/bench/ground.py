@@ -26,7 +26,7 @@ POSTGRES_SETTINGS = {
     "wal_level": "replica",
     "checkpoint_timeout": "15min",
     "max_wal_size": "4GB",
-    # A server that has run for a while uses its old segments again; a fresh one would write each one full of zeros first.
+    # A server that has run for a while uses its old segments again; a fresh one would fill each with zeros first.
     "min_wal_size": "4GB",
     "shared_buffers": "1GB",
     "shared_preload_libraries": "pg_stat_statements",

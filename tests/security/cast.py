@@ -10,13 +10,16 @@ from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
+from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 
 from accounts import invitations
+from accounts.audit import Action, AuditEntry
 from accounts.models import Account, Invitation, Membership, Role, User
 from tests.conftest import PASSWORD, make_member, make_user
 from tests.webhooks.admin.pages import make_attempt, make_delivery, make_recovery
+from webhooks import notice_link
 from webhooks.models import Attempt, Delivery, Event, Recovery, Webhook
 
 PEOPLE = ("anonymous", "stranger", "viewer", "manager", "owner", "invited", "staff", "superuser")
@@ -58,6 +61,7 @@ class Estate:
             "accounts/user": self.owner.pk,
             "accounts/membership": self.colleague.pk,
             "accounts/invitation": self.invitation.pk,
+            "accounts/auditentry": AuditEntry.objects.filter(account=self.account.pk).earliest("pk").pk,
             "webhooks/webhook": self.webhook.pk,
             "webhooks/event": self.event.pk,
             "webhooks/delivery": self.delivery.pk,
@@ -135,6 +139,7 @@ def path_values(estate: Estate) -> dict[str, Any]:
         **estate.rows(),
         **estate.ids(),
         "token": invitations.token_of(estate.invitation),
+        "stop_token": notice_link.token_for(estate.colleague, estate.webhook),
         "key": "booking.created",
         "id": estate.owner.pk,
         "app_label": "webhooks",
@@ -156,11 +161,14 @@ def everything() -> dict[str, list[Any]]:
         *apps.get_app_config("webhooks").get_models(),
         LogEntry,
     ]
-    return {
-        model._meta.label: sorted(map(repr, model._default_manager.values_list(*_columns(model)))) for model in models
-    }
+    return {model._meta.label: sorted(map(repr, _rows(model).values_list(*_columns(model)))) for model in models}
+
+
+def _rows(model: Any) -> QuerySet[Any]:
+    rows: QuerySet[Any] = model._default_manager.all()
+    # Signing in is not what is looked at.
+    return rows.exclude(action=Action.SIGNED_IN) if model is AuditEntry else rows
 
 
 def _columns(model: Any) -> list[str]:
-    # Signing in is not what is looked at.
     return [field.name for field in model._meta.concrete_fields if field.name != "last_login"]

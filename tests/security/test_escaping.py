@@ -103,13 +103,12 @@ def test_answers_to_forms(estate: Estate) -> None:
 
 
 def test_emails(estate: Estate) -> None:
-    attempt = notice_email.last_attempt(estate.webhook)
     webhook = Webhook.objects.get(pk=estate.webhook.pk)
     for language in ("en", "fi"):
-        owner = User.objects.get(pk=estate.owner.pk)
-        owner.language = language
+        owner = estate.owner.memberships.select_related("user").get()
+        owner.user.language = language
         for state in ("FAILING", "DISABLED", ""):
-            notice_email.compose(webhook, state, owner, attempt).send()
+            notice_email.compose(webhook, state, owner, notice_email.facts_of(webhook)).send()
         estate.invitation.refresh_from_db()
         estate.invitation.language = language
         invitation_email.compose(estate.invitation, invitations.token_of(estate.invitation)).send()

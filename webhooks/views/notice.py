@@ -50,9 +50,9 @@ def notice_choose(request: SignedInRequest, account_id: UUID, webhook_id: UUID) 
 @csrf_exempt
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def notice_stop(request: HttpRequest, token: str) -> HttpResponse:
+def notice_stop(request: HttpRequest, stop_token: str) -> HttpResponse:
     """Ask whether e-mails about a webhook shall stop, and stop them with a POST; who opens a link has not said so."""
-    ids = notice_link.read(token)
+    ids = notice_link.read(stop_token)
     if ids is None:
         return render(request, "webhooks/notice_link_unusable.html", status=404)
     membership_id, webhook_id = ids
@@ -63,7 +63,4 @@ def notice_stop(request: HttpRequest, token: str) -> HttpResponse:
         notice_choices.choose(membership, webhook, wanted=False)
     stopped = membership is None or request.method == "POST"
     context = {"webhook": webhook if membership else None, "account_id": webhook.account_id, "stopped": stopped}
-    response = render(request, "webhooks/notice_stop.html", context)
-    # The address, token and all, is nobody else's business.
-    response["Referrer-Policy"] = "no-referrer"
-    return response
+    return render(request, "webhooks/notice_stop.html", context)

@@ -102,7 +102,7 @@ def test_the_page_of_the_webhook_shows_who_gets_them(viewer: User, owner: User, 
 def test_opening_the_link_stops_nothing(webhook: Webhook, owner: User) -> None:
     page = Client().get(stop_url(webhook, owner))
     assert "Wink Stalker" in page.text
-    assert page["Referrer-Policy"] == "no-referrer"
+    assert page["Referrer-Policy"] == "same-origin"
     assert recipients(webhook) == ["owner@example.com"]
 
 
