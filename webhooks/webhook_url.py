@@ -90,6 +90,11 @@ def _ascii_authority(parts: SplitResult) -> str:
         port = 0
     if port == 0:
         raise ValidationError(_("The port in the URL must be a number from 1 to 65535."), code="port")
+    called = port or (443 if parts.scheme == "https" else 80)
+    if not guard.allows_port(called):
+        raise ValidationError(
+            _("Events cannot be sent to port %(port)s."), code="refused_port", params={"port": str(called)}
+        )
     return host if port is None else f"{host}:{port}"
 
 

@@ -156,6 +156,19 @@ def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         raise ImproperlyConfigured(f"{name} must list networks such as 10.1.0.0/16: {error}.") from error
 
 
+def ports(name: str, default: str) -> list[range]:
+    """Return the ports that a list such as 443,8000-8999 names."""
+    named = []
+    for text in (env.str(name, default="") or default).split(","):
+        first, _, last = text.strip().partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal() and 0 < int(first) <= int(last or first) < 65536):
+            raise ImproperlyConfigured(
+                f"{name} must list ports and ranges of ports such as 443,8000-8999; {text.strip()!r} is none."
+            )
+        named.append(range(int(first), int(last or first) + 1))
+    return named
+
+
 # Core
 
 DEBUG = boolean("DEBUG", False)
@@ -406,6 +419,8 @@ WHITENOISE_AUTOREFRESH = DEBUG
 WEBHOOK_SECRET_KEY_FOR_DEBUGGING = "ZGVidWdnaW5nLW9ubHkta2V5LW9mLXdpbmtob29rcy0="  # noqa: S105  refused outside DEBUG
 WEBHOOK_SECRET_KEYS = secret_keys("WEBHOOK_SECRET_KEYS", WEBHOOK_SECRET_KEY_FOR_DEBUGGING)
 WEBHOOK_ALLOWED_NETWORKS = networks("WEBHOOK_ALLOWED_NETWORKS")
+# Below 1024, ports are those of mail, remote shells and the like, which need not hear from strangers.
+WEBHOOK_ALLOWED_PORTS = ports("WEBHOOK_ALLOWED_PORTS", "80,443,1024-65535")
 WEBHOOK_REQUIRE_HTTPS = boolean("WEBHOOK_REQUIRE_HTTPS", True)
 WEBHOOK_TIMEOUT_SECONDS = positive("WEBHOOK_TIMEOUT_SECONDS", 10)
 WEBHOOK_LEASE_SECONDS = positive("WEBHOOK_LEASE_SECONDS", 60)

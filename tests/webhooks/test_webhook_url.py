@@ -84,6 +84,11 @@ def test_it_refuses_a_bad_port(port: str) -> None:
     assert problem_with(f"https://my.system.com:{port}/") == "The port in the URL must be a number from 1 to 65535."
 
 
+@pytest.mark.parametrize("port", [22, 25, 1023])
+def test_it_refuses_a_port_that_may_not_be_called(port: int) -> None:
+    assert problem_with(f"https://my.system.com:{port}/") == f"Events cannot be sent to port {port}."
+
+
 @pytest.mark.parametrize(
     "text", ["https://my.system.com/#part", "https://my.system.com/#", "https://my.system.com#@x/"]
 )

@@ -2,11 +2,14 @@
 
 A request goes to the address that `guard` allows at the moment of connecting, is never redirected, and ends within
 WEBHOOK_TIMEOUT_SECONDS, name look-up, connecting, TLS, headers and body together.
+
+libcurl looks up no name: it is given the addresses that `names` found, all of which `guard` has allowed.
 """
 
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -15,7 +18,7 @@ import certifi
 import pycurl
 from django.conf import settings
 
-from webhooks.engine import guard
+from webhooks.engine import guard, names
 from webhooks.models import Attempt
 
 Tag = TypeVar("Tag")
@@ -24,6 +27,11 @@ CA_FILE = certifi.where()
 USER_AGENT = "Winkhooks/1.0"
 MAX_SNIPPET_BYTES = 4096
 MAX_HEADER_BYTES = 16 * 1024
+LOOK_UP_SECONDS = 5.0
+# A name is looked up again each minute, and where it has moved its old address is called no longer than this.
+CONNECTION_SECONDS = 300
+# So long what a name stands for is kept in libcurl: longer than `names` keeps it, so that it is there when it is used.
+PIN_SECONDS = 2 * int(names.KEEP_SECONDS)
 
 ERROR_BY_CURL_CODE = {
     pycurl.E_OPERATION_TIMEDOUT: Attempt.Error.TIMEOUT,
@@ -107,6 +115,7 @@ class _Transfer(Generic[Tag]):
     def __init__(self) -> None:
         self.tag: Tag
         self.curl = pycurl.Curl()
+        self.has_own_deadline = False
         for option, value in (
             (pycurl.NOSIGNAL, 1),
             (pycurl.TIMEOUT_MS, int(settings.WEBHOOK_TIMEOUT_SECONDS * 1000)),
@@ -117,6 +126,9 @@ class _Transfer(Generic[Tag]):
             (pycurl.CAINFO, CA_FILE),
             (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
             (pycurl.USERAGENT, USER_AGENT),
+            (pycurl.DNS_CACHE_TIMEOUT, PIN_SECONDS),
+            (pycurl.MAXLIFETIME_CONN, CONNECTION_SECONDS),
+            (pycurl.RESOLVER_START_FUNCTION, self._refuse_look_up),
             (pycurl.OPENSOCKETFUNCTION, self._open_socket),
             (pycurl.HEADERFUNCTION, self._receive_header),
             (pycurl.WRITEFUNCTION, self._receive_body),
@@ -124,19 +136,27 @@ class _Transfer(Generic[Tag]):
             self.curl.setopt(option, value)
 
     def prepare(self, request: Request, tag: Tag) -> None:
+        """Take the request over; raise ValueError, or what libcurl does, where it cannot be sent."""
         self.tag = tag
         self.refused = self.cut = False
+        self.looked_up_ms = 0
+        if self.has_own_deadline:
+            self.curl.setopt(pycurl.TIMEOUT_MS, int(settings.WEBHOOK_TIMEOUT_SECONDS * 1000))
+            self.has_own_deadline = False
+        self.found: Future[names.Addresses] | None = None
         self.header_lines: list[bytes] = []
         self.header_bytes = 0
         self.snippet = bytearray()
         self.started_at = datetime.now(UTC)
+        self.target = guard.target_of(request.url)
         self.curl.setopt(pycurl.URL, request.url.encode())
         # "Expect:" alone takes that header off: waiting for a "100 Continue" would only cost a second.
         self.curl.setopt(pycurl.HTTPHEADER, [*(f"{name}: {value}" for name, value in request.headers), "Expect:"])
         self.curl.setopt(pycurl.POSTFIELDS, request.body)
 
     def answer(self, curl_code: int = pycurl.E_OK, curl_text: str = "") -> Answer:
-        duration_ms = int(self.curl.getinfo(pycurl.TOTAL_TIME) * 1000)
+        in_curl_ms = int(self.curl.getinfo(pycurl.TOTAL_TIME) * 1000)
+        duration_ms = self.looked_up_ms + in_curl_ms
         status = self.curl.getinfo(pycurl.RESPONSE_CODE) or None
         remote_address = self.curl.getinfo(pycurl.PRIMARY_IP) or None
         error, error_text = "", ""
@@ -153,7 +173,7 @@ class _Transfer(Generic[Tag]):
         return Answer(
             started_at=self.started_at,
             duration_ms=duration_ms,
-            phases=NO_PHASES if error == Attempt.Error.REQUEST else self._phases(duration_ms, bool(remote_address)),
+            phases=NO_PHASES if error == Attempt.Error.REQUEST else self._all_phases(in_curl_ms, bool(remote_address)),
             http_status=status,
             error=error,
             error_text=error_text,
@@ -161,6 +181,11 @@ class _Transfer(Generic[Tag]):
             headers=[header for line in self.header_lines if (header := _parse_header(line))],
             snippet=bytes(self.snippet),
         )
+
+    def _all_phases(self, end: int, is_connected: bool) -> Phases:
+        """Add the look-up, which came before libcurl had the request."""
+        phases = self._phases(end, is_connected)
+        return phases._replace(lookup_ms=self.looked_up_ms + (phases.lookup_ms or 0)) if self.looked_up_ms else phases
 
     def _phases(self, end: int, is_connected: bool) -> Phases:
         """Split a duration that ended at `end` by the moments at which phases were done: 0 where they were not.
@@ -189,9 +214,55 @@ class _Transfer(Generic[Tag]):
             return Phases(connecting, securing - connecting, end - securing)
         return Phases(connecting, securing - connecting, None, answering - securing)
 
+    def find(self) -> bool:
+        """Pin libcurl to what the host stands for; return False where that is still being looked up.
+
+        Raises guard.Refused where an address may not be called, and names.LookUpFailedError or TimeoutError where none
+        is found.
+        """
+        host = self.target.host
+        addresses = (host,) if self.target.is_address else names.known(host)
+        if addresses is None:
+            if self.found is None:
+                self.found, self.looking_since = names.look_up(host), time.monotonic()
+            waited = time.monotonic() - self.looking_since
+            if not self.found.done():
+                if waited > min(LOOK_UP_SECONDS, settings.WEBHOOK_TIMEOUT_SECONDS):
+                    raise TimeoutError
+                return False
+            addresses = self.found.result()
+        if not guard.allows_all(addresses):
+            raise guard.Refused
+        if self.found is not None:
+            self._count_look_up()
+        name = f"[{host}]" if ":" in host else host
+        self.curl.setopt(pycurl.RESOLVE, [f"+{name}:{self.target.port}:{','.join(addresses)}"])
+        return True
+
+    def unfound(self, error: str) -> Answer:
+        """Answer for a request that got no further than its look-up."""
+        duration_ms = self._looked_up_ms()
+        return Answer(self.started_at, duration_ms, phases=Phases(lookup_ms=duration_ms), error=error)
+
+    def _looked_up_ms(self) -> int:
+        return int((time.monotonic() - self.looking_since) * 1000) if self.found else 0
+
+    def _count_look_up(self) -> None:
+        """Let the request end in time although it has waited for its look-up."""
+        self.looked_up_ms = self._looked_up_ms()
+        left = int(settings.WEBHOOK_TIMEOUT_SECONDS * 1000) - self.looked_up_ms
+        self.curl.setopt(pycurl.TIMEOUT_MS, max(1, left))
+        self.has_own_deadline = True
+
+    def _refuse_look_up(self) -> int:
+        # libcurl reads another host in the URL than `guard` does: it has none of its addresses.
+        self.refused = True
+        return 1
+
     def _open_socket(self, purpose: int, address: Any) -> Any:
-        family, kind, protocol, (host, *_) = address
-        if not guard.allows(host):
+        family, kind, protocol, (host, port, *_) = address
+        if self.refused or not (guard.allows(host) and guard.allows_port(port)):
+            # Nor is another address of the same name tried after one that is refused.
             self.refused = True
             return pycurl.SOCKET_BAD
         return _DuplicatedSocket(family, kind, protocol)
@@ -227,6 +298,7 @@ class Transport(Generic[Tag]):
         self._size = size
         self._idle: list[_Transfer[Tag]] = []
         self._busy: dict[pycurl.Curl, _Transfer[Tag]] = {}
+        self._looking_up: list[_Transfer[Tag]] = []
         self._unsendable: list[tuple[Tag, Answer]] = []
 
     @property
@@ -236,25 +308,50 @@ class Transport(Generic[Tag]):
 
     @property
     def in_flight(self) -> int:
-        return len(self._busy) + len(self._unsendable)
+        return len(self._busy) + len(self._looking_up) + len(self._unsendable)
 
     def start(self, request: Request, tag: Tag) -> None:
         """Put `request` in flight; `finished` brings its answer, whatever is wrong with it."""
         transfer = self._idle.pop() if self._idle else _Transfer()
         try:
             transfer.prepare(request, tag)
+        except guard.Refused as error:
+            self._idle.append(transfer)
+            refused = Answer(datetime.now(UTC), 0, error=Attempt.Error.ADDRESS_REFUSED, error_text=str(error))
+            self._unsendable.append((tag, refused))
+            return
         except (pycurl.error, TypeError, ValueError) as error:
             self._idle.append(transfer)
             text = f"{type(error).__name__}: {error}"[:500]
             self._unsendable.append((tag, Answer(datetime.now(UTC), 0, error=Attempt.Error.REQUEST, error_text=text)))
             return
+        if not self._send(transfer):
+            self._looking_up.append(transfer)
+
+    def _send(self, transfer: _Transfer[Tag]) -> bool:
+        """Put the request on its way; return False while its name is being looked up."""
+        try:
+            if not transfer.find():
+                return False
+        except (guard.Refused, names.LookUpFailedError, TimeoutError) as error:
+            self._unsendable.append((transfer.tag, transfer.unfound(_look_up_error(error))))
+            self._idle.append(transfer)
+            return True
         self._busy[transfer.curl] = transfer
         self._multi.add_handle(transfer.curl)
+        return True
 
     def finished(self, timeout: float) -> Iterator[tuple[Tag, Answer]]:
         """Yield what has finished; while nothing has, wait up to `timeout` seconds for something to happen."""
+        if self._looking_up:
+            self._looking_up = [transfer for transfer in self._looking_up if not self._send(transfer)]
+            # Nothing tells that a look-up has ended.
+            timeout = min(timeout, 0.005)
         while self._unsendable:
             yield self._unsendable.pop()
+        if self._looking_up and not self._busy:
+            time.sleep(timeout)
+            return
         self._multi.perform()
         queued, succeeded, failed = self._multi.info_read()
         if not (succeeded or failed) and self._busy:
@@ -272,7 +369,9 @@ class Transport(Generic[Tag]):
 
     def break_off(self) -> list[Tag]:
         """Drop what is in flight and return its tags; the connections that are idle stay."""
-        tags = [tag for tag, _ in self._unsendable]
+        tags = [tag for tag, _ in self._unsendable] + [transfer.tag for transfer in self._looking_up]
+        self._idle += self._looking_up
+        self._looking_up = []
         for curl, transfer in self._busy.items():
             self._multi.remove_handle(curl)
             self._idle.append(transfer)
@@ -303,6 +402,13 @@ class Transport(Generic[Tag]):
         self._multi.remove_handle(curl)
         self._idle.append(transfer)
         return transfer.tag, transfer.answer(code, text)
+
+
+def _look_up_error(error: Exception) -> str:
+    if isinstance(error, guard.Refused):
+        return Attempt.Error.ADDRESS_REFUSED
+    # A deadline that only the look-up ran over is a matter of the name as well.
+    return Attempt.Error.NAME
 
 
 def call(request: Request) -> Answer:

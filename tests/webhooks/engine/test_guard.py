@@ -1,14 +1,14 @@
 import ipaddress
 import socket
-import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pytest_django import Settings
 
-from webhooks.engine import guard
+from webhooks.engine import guard, names
 
 REFUSED = [
     "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "127.0.0.1", "127.255.255.254", "169.254.169.254", "172.16.0.1",
@@ -64,6 +64,67 @@ def test_check_url_passes_public_addresses() -> None:
     guard.check_url("https://[2606:4700:4700::1111]:8443/webhook")
 
 
+@pytest.fixture(autouse=True)
+def forget_names() -> None:
+    names.forget()
+
+
+def test_a_name_is_no_address_in_any_spelling_of_a_number() -> None:
+    for url in ("http://256.1.1.1/", "http://1.2.3.4.5/", "http://09.1.1.1/", "http://a.1/"):
+        with pytest.raises(guard.Refused):
+            guard.check_url(url)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_every_spelling_of_an_ipv4_address_is_the_same(number: int) -> None:
+    plain = str(ipaddress.IPv4Address(number))
+    first, rest = number >> 24, number & 0xFFFFFF
+    octets = plain.split(".")
+    spellings = [
+        plain, f"{plain}.", f"{number}", f"{number:#x}", f"0{number:o}", f"{first}.{rest}", f"{first:#x}.{rest:#x}",
+        f"0{first:o}.0{rest:o}", ".".join(f"{int(octet):#x}" for octet in octets),
+        ".".join(f"0{int(octet):o}" for octet in octets), f"{octets[0]}.{octets[1]}.{number & 0xFFFF}",
+    ]  # fmt: skip
+    for host in spellings:
+        assert guard.target_of(f"https://{host}/") == (plain, 443, True)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_what_carries_an_address_is_judged_by_it(number: int) -> None:
+    inner = ipaddress.IPv4Address(number)
+    inverted = ~number & 0xFFFFFFFF
+    carriers = [f"::ffff:{inner}", f"64:ff9b::{inner}", str(ipaddress.IPv6Address(0x2002 << 112 | number << 80))]
+    carriers.append(str(ipaddress.IPv6Address(0x20010000 << 96 | 0x08080808 << 64 | inverted)))
+    carriers.append(f"2a00:1450::5efe:{inner}")
+    for carrier in carriers:
+        assert guard.allows(carrier) == guard.allows(str(inner)), carrier
+
+
+@given(st.ip_addresses())
+def test_what_the_standard_library_calls_private_is_never_allowed(address: guard.Address) -> None:
+    assert not (guard.allows(str(address)) and address.is_private)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a@example.com/", "https://example.com\\@10.0.0.1/", "https://example.com:0/", "https://example.com:65536/",
+        "https://ex ample.com/", "https://example.com/\r\n", "//example.com/", "https://ex%61mple.com/", "https://é.com/",
+    ],
+)  # fmt: skip
+def test_what_two_readers_may_read_differently_is_not_called(url: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        guard.target_of(url)
+
+
+def test_ports_are_those_of_the_settings(settings: Settings) -> None:
+    assert [port for port in (22, 25, 80, 443, 1023, 1024, 65535) if guard.allows_port(port)] == [80, 443, 1024, 65535]
+    with pytest.raises(guard.RefusedPort):
+        guard.target_of("https://example.com:22/")
+    settings.WEBHOOK_ALLOWED_PORTS = [range(22, 23)]
+    assert guard.target_of("https://example.com:22/").port == 22
+
+
 def answers(*addresses: str) -> Any:
     def getaddrinfo(*args: Any, **kwargs: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
@@ -100,45 +161,3 @@ def test_check_url_does_not_wait_for_a_name_server_that_hangs(monkeypatch: pytes
     started = time.monotonic()
     guard.check_url("https://hanging.example/")
     assert time.monotonic() - started < 0.8
-
-
-def join_look_ups() -> None:
-    for thread in threading.enumerate():
-        if thread.name.endswith("(look_up)"):
-            thread.join(10)
-            assert not thread.is_alive()
-
-
-class TestManyNamesThatHang:
-    """The name server answers once `answered` is set; two look-ups may be under way."""
-
-    @pytest.fixture
-    def answered(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-        # Those of other tests count elsewhere.
-        join_look_ups()
-        answered = threading.Event()
-
-        def getaddrinfo(*args: Any, **kwargs: Any) -> list[Any]:
-            answered.wait(10)
-            return answers("10.0.0.1")()  # type: ignore[no-any-return]
-
-        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-        monkeypatch.setattr(guard, "LOOK_UP_SECONDS", 0.05)
-        monkeypatch.setattr(guard, "_look_ups", threading.BoundedSemaphore(2))
-        yield answered
-        answered.set()
-        join_look_ups()
-
-    def test_no_more_threads_are_started_than_may_hang(self, answered: threading.Event) -> None:
-        before = threading.active_count()
-        for number in range(5):
-            guard.check_url(f"https://hanging{number}.example/")
-        assert threading.active_count() == before + 2
-
-    def test_look_ups_begin_again_when_those_have_ended(self, answered: threading.Event) -> None:
-        for number in range(3):
-            guard.check_url(f"https://hanging{number}.example/")
-        answered.set()
-        join_look_ups()
-        with pytest.raises(guard.Refused):
-            guard.check_url("https://inner.example/")

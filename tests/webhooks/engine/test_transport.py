@@ -1,14 +1,17 @@
 """The transport against real sockets; what an answer then means is the matter of `outcome`."""
 
 import socket
+import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pytest_django import Settings
 
 from tests import receivers
 from tests.receivers import Receiver, closed_port, status
-from webhooks.engine import transport
+from webhooks.engine import guard, names, transport
 from webhooks.engine.transport import Answer, Request, Transport, call
 from webhooks.models import Attempt
 
@@ -235,6 +238,102 @@ def test_it_does_not_connect_to_an_address_that_is_refused(host: str, settings: 
         assert (answer.http_status, answer.error) == (None, Attempt.Error.ADDRESS_REFUSED)
         with pytest.raises(TimeoutError):
             canary.accept()
+
+
+class NameServer:
+    """What getaddrinfo answers; a name that it does not know hangs until `ended` is set."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self.asked: list[str] = []
+        self.addresses: dict[str, list[str]] = {}
+
+    def getaddrinfo(self, host: str, *args: Any, **kwargs: Any) -> list[Any]:
+        self.asked.append(host)
+        if host not in self.addresses:
+            self.ended.wait(10)
+            raise socket.gaierror
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in self.addresses[host]]
+
+
+@pytest.fixture
+def name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
+    server = NameServer()
+    names.forget()
+    monkeypatch.setattr(socket, "getaddrinfo", server.getaddrinfo)
+    yield server
+    server.ended.set()
+    names.forget()
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1", "10.0.0.1"], ["10.0.0.1", "127.0.0.1"]])
+def test_a_name_with_any_address_that_is_refused_is_not_called(
+    addresses: list[str], receiver: Receiver, name_server: NameServer
+) -> None:
+    name_server.addresses["mixed.example"] = addresses
+    answer = call(request(receiver.url.replace("127.0.0.1", "mixed.example")))
+    assert (answer.http_status, answer.error) == (None, Attempt.Error.ADDRESS_REFUSED)
+    assert answer.remote_address is None
+    assert receiver.connections == 0
+
+
+def test_a_name_that_has_moved_inside_is_not_called_over_a_kept_connection_either(
+    receiver: Receiver, name_server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "KEEP_SECONDS", 0)
+    url = receiver.url.replace("127.0.0.1", "moving.example")
+    sender: Transport[None] = Transport(1)
+    errors = []
+    for address in ("127.0.0.1", "127.0.0.1", "169.254.169.254"):
+        name_server.addresses["moving.example"] = [address]
+        sender.start(request(url), None)
+        while sender.in_flight:
+            errors += [answer.error for _, answer in sender.finished(0.1)]
+    sender.close()
+    assert errors == ["", "", Attempt.Error.ADDRESS_REFUSED]
+    assert (len(receiver.requests), receiver.connections) == (2, 1)
+
+
+def test_a_name_is_looked_up_once_for_many_requests(receiver: Receiver, name_server: NameServer) -> None:
+    name_server.addresses["known.example"] = ["127.0.0.1"]
+    answers = call_in_turn(request(receiver.url.replace("127.0.0.1", "known.example")), 5)
+    assert [answer.http_status for answer in answers] == [204] * 5
+    assert name_server.asked == ["known.example"]
+
+
+def test_libcurl_looks_up_nothing_itself(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As if the two read another host in the URL.
+    monkeypatch.setattr(guard, "target_of", lambda url: guard.Target("127.0.0.1", 1, is_address=True))
+    answer = call(request(receiver.url.replace("127.0.0.1", "localhost")))
+    assert answer.error == Attempt.Error.ADDRESS_REFUSED
+    assert receiver.connections == 0
+
+
+def test_a_hundred_names_that_hang_delay_no_other(
+    receiver: Receiver, name_server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "LOOK_UP_SECONDS", 1.0)
+    name_server.addresses["healthy.example"] = ["127.0.0.1"]
+    sender: Transport[int] = Transport(110)
+    for number in range(100):
+        sender.start(request(f"http://hanging{number}.example/"), number)
+    started = time.monotonic()
+    sender.start(request(receiver.url.replace("127.0.0.1", "healthy.example")), 100)
+    finished: dict[int, Answer] = {}
+    healthy_after = 0.0
+    while sender.in_flight:
+        finished.update(sender.finished(0.1))
+        if 100 in finished and not healthy_after:
+            healthy_after = time.monotonic() - started
+    sender.close()
+    assert finished.pop(100).http_status == 204
+    assert healthy_after < 0.9
+    assert {answer.error for answer in finished.values()} == {Attempt.Error.NAME}
+    assert all(1000 <= answer.duration_ms < 3000 for answer in finished.values())
+
+
+def test_a_port_that_may_not_be_called_is_refused() -> None:
+    assert call(request("http://127.0.0.1:22/")).error == Attempt.Error.ADDRESS_REFUSED
 
 
 @pytest.mark.parametrize("variable", ["http_proxy", "ALL_PROXY"])
