@@ -84,7 +84,7 @@ def test_it_is_a_tab_of_the_account(owner: User, url: str, language: str, labels
         ("", labels[0]),
         ('aria-current="page"', labels[1]),
     ]
-    assert tabs[-1][0] == url
+    assert tabs[-2][0] == url
 
 
 class TestRow:
