@@ -229,7 +229,9 @@ def check_url(url: str) -> None:
         target = target_of(url)
     except ValueError:
         raise Refused from None
-    addresses = [target.host] if target.is_address else names.wait_for(target.host, LOOK_UP_SECONDS)
+    # With the dot that ends an absolute name, some resolvers do not know this machine's own ones, such as localhost.
+    name = target.host.removesuffix(".")
+    addresses = [target.host] if target.is_address else names.wait_for(name, LOOK_UP_SECONDS)
     if not allows_all(addresses):
         raise Refused
 
