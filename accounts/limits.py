@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # What an account may have. They bound pages, and what one event or one change at an account sets off.
 MOST_MEMBERS = 200
 MOST_OPEN_INVITATIONS = 100
-MOST_WEBHOOKS = 200
+MOST_WEBHOOKS = 1000
 
 
 @dataclass(frozen=True)
