@@ -76,7 +76,7 @@ def test_no_page_has_a_barrier(stack: Stack, open_page: OpenPage, scheme: str, l
         portal.save_with_errors()
         look.at("a form with errors")
         portal.field(labels.name).fill("Wink Stalker")
-        portal.field(labels.webhook_url).fill("http://127.0.0.1:9/" + "webhook/" * 20)
+        portal.field(labels.webhook_url).fill("http://127.0.0.1:9009/" + "webhook/" * 20)
         portal.save()
         look.at("the webhooks, with a secret")
         portal.choose_action("Wink Stalker", labels.update)

@@ -64,7 +64,7 @@ def sign_in(page: Page, stack: Stack) -> None:
 
 @IN_BOTH_LOOKS
 def test_the_page_of_operations(stack: Stack, open_page: OpenPage, scheme: str, labels: Labels) -> None:
-    listener = stack.call(actions.make_listener, "http://127.0.0.1:9/webhook/wink")
+    listener = stack.call(actions.make_listener, "http://127.0.0.1:9009/webhook/wink")
     stack.call(actions.announce, listener["account_id"], 2)
     with open_page(locale=labels.language, color_scheme=scheme, viewport=WIDE, reduced_motion="reduce") as page:
         look = Look(page)
@@ -106,7 +106,7 @@ def test_a_broker_that_is_down_does_not_keep_the_page_away(stack: Stack, open_pa
 
 @pytest.mark.parametrize("language", ["en", "fi"])
 def test_lists_are_no_wider_than_the_screen(stack: Stack, open_page: OpenPage, language: str) -> None:
-    listener = stack.call(actions.make_listener, "http://127.0.0.1:9/" + "webhook/" * 20)
+    listener = stack.call(actions.make_listener, "http://127.0.0.1:9009/" + "webhook/" * 20)
     stack.call(actions.announce, listener["account_id"], 2)
     stack.call(actions.wait_until_attempted, listener["webhook_id"], 30)
     with open_page(locale=language, viewport=WIDE) as page:

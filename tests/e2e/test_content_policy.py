@@ -36,7 +36,7 @@ def visit(page: Page, url: str, paths: list[str]) -> None:
 
 def test_no_page_breaks_it(stack: Stack, open_page: OpenPage) -> None:
     listener = stack.call(
-        actions.make_owned_listener, f"owner-{uuid.uuid4().hex}@example.com", PASSWORD, "http://127.0.0.1:9/"
+        actions.make_owned_listener, f"owner-{uuid.uuid4().hex}@example.com", PASSWORD, "http://127.0.0.1:9009/"
     )
     account = f"/accounts/{listener['account_id']}"
     webhook = f"{account}/webhooks/{listener['webhook_id']}"
@@ -59,7 +59,7 @@ def test_no_page_breaks_it(stack: Stack, open_page: OpenPage) -> None:
 
 
 def test_no_page_of_the_administration_breaks_it(stack: Stack, open_page: OpenPage) -> None:
-    listener = stack.call(actions.make_listener, "http://127.0.0.1:9/")
+    listener = stack.call(actions.make_listener, "http://127.0.0.1:9009/")
     with open_page() as page:
         violations = listen(page)
         sign_in(page, stack)

@@ -200,6 +200,7 @@ def test_somebody_new_is_invited_joins_and_is_removed(
 
         # Out again
         walk.choose(walk.person(at_owner, "Gustav Guest"), common.remove)
+        at_owner.wait_for_url("**/remove/")
         check_page_at_all_widths(at_owner)
         at_owner.get_by_role("button", name=common.ok, exact=True).click()
         owner.see_message("Gustav Guest")

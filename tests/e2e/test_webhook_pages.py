@@ -14,7 +14,7 @@ from tests.stack import Stack
 pytestmark = pytest.mark.e2e
 
 PASSWORD = "a-password-for-tests"
-HOOK_URL = "http://127.0.0.1:9/webhook/wink"
+HOOK_URL = "http://127.0.0.1:9009/webhook/wink"
 
 
 class Owner:

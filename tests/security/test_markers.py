@@ -164,7 +164,7 @@ def test_nothing_that_deliveries_leave_has_them(
         emit(type="booking.created", account=estate.account, object={})
         estate.webhook.refresh_from_db()
         drain()
-        plant(Webhook.objects.get(pk=estate.webhook.pk), "http://127.0.0.1:9/")
+        plant(Webhook.objects.get(pk=estate.webhook.pk), "http://127.0.0.1:9009/")
         test_events.send(
             estate.webhook, EventType.objects.get(pk="webhook.test"), {}, by=estate.owner, key=estate.account.pk
         )
