@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import report
+from tests.bench import pages, report
 from tests.bench.__main__ import choose
 from tests.bench.limit import BODY_BYTES, envelope, headers
 from tests.bench.scenarios import SCENARIOS, Bar, summary
@@ -43,6 +43,10 @@ def test_an_unknown_scenario_is_named() -> None:
 def test_scenarios_with_millions_of_rows_run_only_by_name() -> None:
     assert {"due_1m", "finished_10m"}.isdisjoint(choose([]))
     assert choose(["finished_10m", "due_1m"]) == ["due_1m", "finished_10m"]
+
+
+def test_every_page_of_the_portal_is_measured() -> None:
+    assert pages.without_visits() == set()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -1,8 +1,8 @@
 """A webhook's deliveries, page by page, also where there are a million of them.
 
-Pages are found by key, newest first. The states and the types of events are in no index of their own, which would cost
-the engine at each delivery; so a search for them looks at a bounded number of deliveries and says how far it came, and
-the next page goes on from there.
+Pages are found by key, newest first. What failed or was cancelled has an index. The other states and the types of
+events are in none, which would cost the engine at each delivery; so a search for them looks at a bounded number of
+deliveries and says how far it came, and the next page goes on from there.
 """
 
 from dataclasses import dataclass
@@ -13,10 +13,11 @@ from webhooks.models import Delivery, Webhook
 from winkhooks.uuid7 import first_uuid7_at, time_of
 
 PAGE = 25
-LOOKED_AT_MOST = 200_000
-"""Deliveries that a search for a state goes through: some 40 ms on PostgreSQL."""
-LOOKED_AT_MOST_WITH_EVENTS = 20_000
+LOOKED_AT_MOST = 100_000
+"""Deliveries that a search for a state goes through: some 30 ms on PostgreSQL."""
+LOOKED_AT_MOST_WITH_EVENTS = 10_000
 """The same where the event of each has to be fetched."""
+INDEXED = [Delivery.Status.DEAD, Delivery.Status.CANCELLED]
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,13 @@ def _look(
         looked_at = looked_at.filter(pk__lt=key) if newest_first else looked_at.filter(pk__gt=key)
 
     fitting, last = looked_at, None
-    if criteria.status or criteria.event_type:
+    if criteria.event_type or (criteria.status and criteria.status not in INDEXED):
         most = LOOKED_AT_MOST_WITH_EVENTS if criteria.event_type else LOOKED_AT_MOST
         last = looked_at.values_list("pk", flat=True)[most - 1 : most].first()
         if last:
             fitting = fitting.filter(pk__gte=last) if newest_first else fitting.filter(pk__lte=last)
-        if criteria.status:
-            fitting = fitting.filter(status=criteria.status)
-        if criteria.event_type:
-            fitting = fitting.filter(event__type=criteria.event_type)
+    if criteria.status:
+        fitting = fitting.filter(status=criteria.status)
+    if criteria.event_type:
+        fitting = fitting.filter(event__type=criteria.event_type)
     return list(fitting.select_related("event").defer("event__body")[: PAGE + 1]), last

@@ -48,9 +48,16 @@ def oldest_kept() -> datetime:
     return timezone.now() - timedelta(days=settings.WEBHOOK_KEEP_DAYS) + SAFETY
 
 
-def find(webhook: Webhook, kind: str, since: datetime, until: datetime) -> list[UUID]:
-    """Return the ids of what a recovery would take, deliveries or events; one more than MOST where there is more."""
-    return list(_found(webhook, kind, since, until).values_list("pk", flat=True)[: MOST + 1])
+def count(webhook: Webhook, kind: str, since: datetime, until: datetime) -> int:
+    """Return how much a recovery would take; one more than MOST where there is more."""
+    return _found(webhook, kind, since, until).values("pk")[: MOST + 1].count()
+
+
+def sample(webhook: Webhook, kind: str, since: datetime, until: datetime, most: int) -> "QuerySet[Event]":
+    """Return the first events that a recovery would send, without their bodies."""
+    key = "event" if kind == Recovery.Kind.FAILED else "pk"
+    ids = _found(webhook, kind, since, until).values(key)[:most]
+    return Event.objects.filter(pk__in=ids).defer("body").order_by("pk")
 
 
 def count_failed(webhook: Webhook) -> int:
@@ -70,7 +77,9 @@ def _failed(webhook: Webhook) -> DeliveryQuerySet:
     """Return what is dead, except tests, and what was cancelled though nobody asked for that very delivery."""
     swept_away = [Delivery.EndReason.WEBHOOK_DISABLED, Delivery.EndReason.RECOVERY_ENDED]
     ended = Q(status=Delivery.Status.DEAD) | Q(status=Delivery.Status.CANCELLED, end_reason__in=swept_away)
-    return webhook.deliveries.filter(ended).exclude(end_reason=Delivery.EndReason.TEST_FAILED)
+    # The first condition is that of the index `delivery_failed`.
+    failed = webhook.deliveries.filter(status__in=[Delivery.Status.DEAD, Delivery.Status.CANCELLED])
+    return failed.filter(ended).exclude(end_reason=Delivery.EndReason.TEST_FAILED)
 
 
 def _missed(webhook: Webhook) -> "QuerySet[Event]":
@@ -92,7 +101,7 @@ def start(webhook: Webhook, kind: str, since: datetime, until: datetime, by: Use
     Raises AlreadyRunning, and TooMany where `by` has started many lately.
     """
     until = min(until, timezone.now())
-    total = min(len(find(webhook, kind, since, until)), MOST)
+    total = min(count(webhook, kind, since, until), MOST)
     try:
         with transaction.atomic():
             limits.check(limits.RECOVERIES, by)

@@ -17,7 +17,7 @@ from tests.bench import report
 from tests.bench.ground import NGINX, Ground
 from tests.bench.scenarios import SCENARIOS
 
-NEED_NO_NGINX = {"latency_idle", "announce", "latency_100"}
+NEED_NO_NGINX = {"latency_idle", "announce", "latency_100", "pages_1m"}
 
 
 def main(names: Sequence[str]) -> None:

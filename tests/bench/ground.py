@@ -18,6 +18,7 @@ from tests.stack import Stack
 NGINX = Path("/usr/sbin/nginx")
 # Longer than anything takes; a machine that does other work meanwhile is slow, not broken.
 COMMAND_SECONDS = 300
+PORTAL_SECONDS = 1200
 # What is committed is on the disk, as where it counts; the rest is what a machine of this size is given.
 POSTGRES_SETTINGS = {
     "fsync": "on",
@@ -131,6 +132,11 @@ class Ground:
     def stack(self, concurrency: int = 2) -> Stack:
         """Return a stack on PostgreSQL with so many processes that deliver; another one ends before."""
         return self._running(self.postgres, concurrency)
+
+    def portal(self) -> Stack:
+        """Return the portal on PostgreSQL with no workers, for a `with`."""
+        self.end_stack()
+        return Stack(self._new_folder(), postgres=self.postgres, workers=0, command_seconds=PORTAL_SECONDS)
 
     def embedded_stack(self) -> Stack:
         """Return what `make run` starts without any set-up: SQLite, and one process that delivers."""

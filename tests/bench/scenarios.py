@@ -40,6 +40,8 @@ DUE_EVENTS = DUE // WEBHOOKS
 DUE_SECONDS = 40
 FINISHED = 10_000_000
 FINISHED_AT_ONCE = 400_000
+PORTAL_EVENTS = 1_000_000
+PAGE_ROUNDS = 40
 
 
 @dataclass(frozen=True)
@@ -395,6 +397,28 @@ def finished_10m(ground: Ground) -> Figures:
         "empty_per_s": round(statistics.median(empty)),
         "kept": round(statistics.median(full) / statistics.median(empty), 2),
         "database_gb": round(size[0] / 1e9, 1),
+    }
+
+
+# Pages
+
+
+@scenario(Bar("worst_p95_ms", most=100), by_name_only=True)
+def pages_1m(ground: Ground) -> Figures:
+    """The 95th percentile of every page of the portal, with 1,000,000 events, deliveries and attempts.
+
+    Asked of gunicorn over a kept connection, one after the other. Those of the administration are told besides.
+    """
+    with ground.portal() as stack:
+        place = stack.call_by_name("tests.bench.portal:fill", PORTAL_EVENTS)
+        took = stack.call_by_name("tests.bench.pages:measure", stack.url, place, PAGE_ROUNDS)
+    portal, admin = took["portal"], took["admin"]
+    return {
+        "pages": len(portal),
+        "worst_p95_ms": max(portal.values()),
+        "over_100_ms": sum(each > 100 for each in portal.values()),
+        **dict(sorted(portal.items(), key=lambda each: -each[1])),
+        **{f"admin: {name}": each for name, each in admin.items()},
     }
 
 

@@ -81,8 +81,9 @@ def test_it_finds_an_event(webhook: Webhook, deliveries: list[Delivery]) -> None
 def test_a_search_stops_after_so_many_and_goes_on_from_there(
     webhook: Webhook, deliveries: list[Delivery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery_search, "LOOKED_AT_MOST", 20)
-    pages = all_pages(webhook, Criteria(status="DEAD"))
+    monkeypatch.setattr(delivery_search, "LOOKED_AT_MOST_WITH_EVENTS", 20)
+    dead = Criteria(status="DEAD", event_type="booking.created")
+    pages = all_pages(webhook, dead)
     assert [delivery for page in pages for delivery in page.deliveries] == deliveries[9::10]
     assert [page.searched_until for page in pages] == [
         NINE + timedelta(minutes=40),
@@ -91,9 +92,17 @@ def test_a_search_stops_after_so_many_and_goes_on_from_there(
         None,
     ]
     assert [len(page.deliveries) for page in pages] == [2, 2, 2, 0]
-    back = find(webhook, Criteria(status="DEAD"), after=pages[2].newer)
+    back = find(webhook, dead, after=pages[2].newer)
     assert back.deliveries == deliveries[29:40:10]
     assert back.searched_until == NINE + timedelta(minutes=30)
+
+
+def test_a_search_for_what_arrived_stops_too_and_one_for_what_failed_does_not(
+    webhook: Webhook, deliveries: list[Delivery], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_search, "LOOKED_AT_MOST", 20)
+    assert find(webhook, Criteria(status="SUCCEEDED")).searched_until == NINE + timedelta(minutes=40)
+    assert find(webhook, Criteria(status="DEAD")) == DeliveryPage(deliveries[9::10])
 
 
 def test_an_empty_page_leads_back(webhook: Webhook, deliveries: list[Delivery]) -> None:

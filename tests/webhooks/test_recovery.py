@@ -18,7 +18,7 @@ from webhooks.engine.dispatch import dispatch
 from webhooks.engine.drain import drain
 from webhooks.events import ledger
 from webhooks.models import Attempt, Delivery, Event, EventType, Recovery, Webhook
-from webhooks.recovery import AlreadyRunning, cancel, find, start, step, work
+from webhooks.recovery import AlreadyRunning, cancel, count, start, step, work
 from winkhooks.uuid7 import first_uuid7_at
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db, pytest.mark.usefixtures("loopback_allowed", "demanding")]
@@ -27,10 +27,6 @@ FAILED, MISSED = Recovery.Kind.FAILED, Recovery.Kind.MISSED
 
 def an_hour() -> tuple[datetime, datetime]:
     return timezone.now() - timedelta(hours=1), timezone.now() + timedelta(minutes=1)
-
-
-def count(webhook: Webhook, kind: str, since: datetime, until: datetime) -> int:
-    return len(find(webhook, kind, since, until))
 
 
 def ask_for(webhook: Webhook, kind: str, by: User) -> Recovery:

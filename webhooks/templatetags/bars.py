@@ -2,7 +2,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import template
-from django.utils.formats import localize
+from django.utils import timezone
+from django.utils.formats import date_format, localize
 from django.utils.translation import gettext
 
 from webhooks.figures import Bar, Figures
@@ -19,7 +20,7 @@ HEIGHT, LEAST = 480, 16
 class DrawnBar:
     """What succeeded stands on the line and what did not hangs below it, so that no colour is needed to tell them."""
 
-    bar: Bar
+    title: str
     x: int
     succeeded_y: int
     succeeded_height: int
@@ -37,23 +38,35 @@ def bars(figures: Figures, label: str, unit: str) -> dict[str, Any]:
     scale = (HEIGHT - 2 * LEAST) / max(above + below, 1)
     line = round(above * scale) + LEAST
     return {
-        "drawn": [_draw(bar, number * WIDTH, line, scale) for number, bar in enumerate(figures.bars)],
-        "figures": figures,
+        "drawn": [_draw(bar, unit, number * WIDTH, line, scale) for number, bar in enumerate(figures.bars)],
         "height": HEIGHT + LEAST,
-        "label": label,
+        "label": f"{label} {_counts(figures)}",
         "line": line,
         "bar_width": WIDTH - GAP,
         "slot_width": WIDTH,
-        "unit": unit,
         "width": len(figures.bars) * WIDTH - GAP,
     }
 
 
-def _draw(bar: Bar, x: int, line: int, scale: float) -> DrawnBar:
+def _counts(counted: Bar | Figures) -> str:
+    return gettext("Succeeded: %(succeeded)s. Failed and tried again: %(failed)s. Given up: %(died)s.") % {
+        "succeeded": localize(counted.succeeded),
+        "failed": localize(counted.failed),
+        "died": localize(counted.died),
+    }
+
+
+def _title(bar: Bar, unit: str) -> str:
+    """Write it here: a list has hundreds of bars, and a template takes several times as long."""
+    form = "DATETIME_FORMAT" if unit == "hour" else "DATE_FORMAT"
+    return f"{date_format(timezone.localtime(bar.start), form)}. {_counts(bar)}"
+
+
+def _draw(bar: Bar, unit: str, x: int, line: int, scale: float) -> DrawnBar:
     succeeded, failed, died = (
         max(round(count * scale), LEAST) if count else 0 for count in (bar.succeeded, bar.failed, bar.died)
     )
-    return DrawnBar(bar, x, line - succeeded, succeeded, line + died, failed, died)
+    return DrawnBar(_title(bar, unit), x, line - succeeded, succeeded, line + died, failed, died)
 
 
 @register.filter

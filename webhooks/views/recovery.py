@@ -14,7 +14,7 @@ from accounts import limits
 from accounts.access import SignedInRequest, get_membership, get_rw_membership, may_manage_webhooks
 from accounts.models import Membership
 from webhooks import recovery as recoveries
-from webhooks.models import Event, Recovery, Webhook
+from webhooks.models import Recovery, Webhook
 from webhooks.recovery_form import RecoveryForm
 
 SAMPLE = 5
@@ -97,13 +97,12 @@ def _tab_context(membership: Membership, webhook: Webhook) -> dict[str, Any]:
 
 def _preview(webhook: Webhook, kind: str, since: datetime, until: datetime) -> dict[str, Any]:
     """Return how much there is, and the first of it."""
-    ids = recoveries.find(webhook, kind, since, until)
-    which = "deliveries__in" if kind == Recovery.Kind.FAILED else "pk__in"
+    count = recoveries.count(webhook, kind, since, until)
     return {
-        "count": len(ids),
+        "count": count,
         "most": recoveries.MOST,
-        "is_too_much": len(ids) > recoveries.MOST,
-        "sample": Event.objects.filter(**{which: ids[:SAMPLE]}).defer("body").order_by("pk"),
+        "is_too_much": count > recoveries.MOST,
+        "sample": recoveries.sample(webhook, kind, since, until, SAMPLE),
         "since": max(since, recoveries.oldest_kept()),
         "until": until,
         "running": webhook.recoveries.unfinished().filter(kind=kind).first(),

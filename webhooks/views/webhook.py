@@ -23,7 +23,7 @@ from webhooks.standing import standing_of, with_standing
 from webhooks.views import new_secrets
 from webhooks.views.query import key_in
 
-PAGE = 50
+PAGE = 20
 # With more webhooks than these the list can be searched.
 SEARCHED_FROM = 11
 

@@ -226,7 +226,7 @@ def test_a_search_that_stopped_says_how_far_it_came(
         for _ in range(3):
             make_delivery(webhook, "SUCCEEDED")
             clock.shift(timedelta(minutes=1))
-    page = text_of(client_of(owner).get(f"{detail_url}?status=DEAD"))
+    page = text_of(client_of(owner).get(f"{detail_url}?status=RETRYING"))
     assert "Searched as far as Nov. 24, 2026, 9:31 a.m. UTC. There are more deliveries beyond that." in page
     assert "Search further back" in page
     assert "No delivery fits the filters." not in page
