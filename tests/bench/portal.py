@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts import invitations
 from accounts.models import Account, Membership, Role, User
 from tests.bench.work import _attempt, _copy, _event
+from webhooks import notice_link
 from webhooks.models import Attempt, Delivery, Event, EventType, HourlyCount, Recovery, RollUpMark, Webhook
 from webhooks.models.webhook_state import WebhookState
 
@@ -92,6 +93,7 @@ def fill(count: int) -> Place:
         "membership_id": str(Membership.objects.get(account=big, user=people[1]).pk),
         "invitation_id": str(invitation.pk),
         "token": invitations.token_of(invitation),
+        "stop_token": notice_link.token_for(Membership.objects.get(account=big, user=people[1]), healthy),
         "key": types[0],
         "type": types[0],
         "rare": rare,

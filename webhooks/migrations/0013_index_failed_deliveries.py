@@ -6,7 +6,7 @@ from winkhooks.concurrent_index import AddIndexBesideWriters
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("webhooks", "0011_add_test_events")]
+    dependencies = [("webhooks", '0012_add_notice_choices')]
 
     operations = [
         # It holds what failed or was cancelled, and nothing else, so that it costs what arrives nothing.
