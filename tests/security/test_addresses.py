@@ -1,4 +1,4 @@
-"""No spelling of an address on the inside reaches anything there: neither through the form nor where requests are sent."""
+"""No spelling of an address on the inside reaches anything there, through the form or where requests are sent."""
 
 import socket
 import threading
