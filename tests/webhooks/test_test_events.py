@@ -26,7 +26,7 @@ from webhooks.engine.transport import Answer, Request
 from webhooks.events import InvalidPayload, PayloadTooLarge, ledger
 from webhooks.models import Attempt, Delivery, Event, EventType, Recovery, Webhook
 from webhooks.models.event_type import TEST_TYPE
-from webhooks.recovery import find
+from webhooks.recovery import count
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db, pytest.mark.usefixtures("loopback_allowed", "demanding")]
 
@@ -268,8 +268,8 @@ class TestRecovery:
             webhook = make_webhook(account, receiver.url)
             send(webhook, owner, type=type)
         for asked in (webhook, another):
-            assert find(asked, Recovery.Kind.MISSED, *span) == []
-            assert find(asked, Recovery.Kind.FAILED, *span) == []
+            assert count(asked, Recovery.Kind.MISSED, *span) == 0
+            assert count(asked, Recovery.Kind.FAILED, *span) == 0
 
     def test_what_really_happened_is_still_found(
         self, account: Account, listening_webhook: Webhook, owner: User, span: tuple[Any, Any]
@@ -278,14 +278,14 @@ class TestRecovery:
         dispatch()
         send(listening_webhook, owner)
         another = make_webhook(account, "https://b.example/", name="another")
-        assert find(another, Recovery.Kind.MISSED, *span) == [event.pk]
+        assert count(another, Recovery.Kind.MISSED, *span) == 1
 
 
 def test_nobody_gets_its_type_from_a_service(account: Account, listening_webhook: Webhook, receiver: Receiver) -> None:
     announce(account, TEST_TYPE)
     assert drain() == 0
     assert not receiver.requests
-    assert find(listening_webhook, Recovery.Kind.MISSED, timezone.now() - timedelta(hours=1), timezone.now()) == []
+    assert count(listening_webhook, Recovery.Kind.MISSED, timezone.now() - timedelta(hours=1), timezone.now()) == 0
 
 
 @pytest.mark.django_db(transaction=True)
