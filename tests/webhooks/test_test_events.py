@@ -274,7 +274,7 @@ class TestRecovery:
     def test_what_really_happened_is_still_found(
         self, account: Account, listening_webhook: Webhook, owner: User, span: tuple[Any, Any]
     ) -> None:
-        [event] = announce(account)
+        announce(account)
         dispatch()
         send(listening_webhook, owner)
         another = make_webhook(account, "https://b.example/", name="another")
