@@ -6,7 +6,7 @@ TRANSLATIONS := $(wildcard locale/*/LC_MESSAGES/django.po)
 
 # The steps of the set-up build on each other.
 .NOTPARALLEL:
-.PHONY: run test faults bench lint format messages requirements setup setup-dev clean
+.PHONY: run test faults fuzz bench lint format messages requirements setup setup-dev clean
 
 run: setup .env
 	@PORT=$(PORT) RECEIVER_PORT=$(RECEIVER_PORT) exec $(BIN)/python scripts/run.py
@@ -16,6 +16,9 @@ test: setup-dev
 
 faults: setup-dev
 	LONG_FAULTS=1 scripts/test -n 0 --verbose tests/faults
+
+fuzz: setup-dev
+	$(BIN)/python -m tests.fuzz --at-once 2 $(TARGETS)
 
 bench: setup-dev
 	$(BIN)/python -m tests.bench $(SCENARIOS)

@@ -6,6 +6,7 @@ WEBHOOK_TIMEOUT_SECONDS, name look-up, connecting, TLS, headers and body togethe
 libcurl looks up no name: it is given the addresses that `names` found, all of which `guard` has allowed.
 """
 
+import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,12 @@ CA_FILE = certifi.where()
 USER_AGENT = "Winkhooks/1.0"
 MAX_SNIPPET_BYTES = 4096
 MAX_HEADER_BYTES = 16 * 1024
+# More headers than these, interim answers and all, are not taken: the connection is dropped.
+MOST_HEADER_BYTES = 64 * 1024
+TOO_MANY_HEADERS = "The answer has more than 64 KB of headers, so the connection was dropped."
+
+# A name or a value with one of these could add headers, or end them and begin a body.
+_BREAKS_A_HEADER = re.compile(r"[\r\n\0]")
 LOOK_UP_SECONDS = 5.0
 # A name is looked up again each minute, and where it has moved its old address is called no longer than this.
 CONNECTION_SECONDS = 300
@@ -122,7 +129,12 @@ class _Transfer(Generic[Tag]):
             (pycurl.FOLLOWLOCATION, 0),
             (pycurl.PROTOCOLS, _protocols()),
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS),
+            (pycurl.HTTP09_ALLOWED, 0),
             (pycurl.PROXY, ""),  # otherwise libcurl takes one from the environment
+            (pycurl.NETRC, pycurl.NETRC_IGNORED),
+            (pycurl.HTTP_CONTENT_DECODING, 0),
+            (pycurl.SSL_VERIFYPEER, 1),
+            (pycurl.SSL_VERIFYHOST, 2),
             (pycurl.CAINFO, CA_FILE),
             (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
             (pycurl.USERAGENT, USER_AGENT),
@@ -138,20 +150,23 @@ class _Transfer(Generic[Tag]):
     def prepare(self, request: Request, tag: Tag) -> None:
         """Take the request over; raise ValueError, or what libcurl does, where it cannot be sent."""
         self.tag = tag
-        self.refused = self.cut = False
+        self.refused = self.cut = self.has_too_many_headers = False
         self.looked_up_ms = 0
         if self.has_own_deadline:
             self.curl.setopt(pycurl.TIMEOUT_MS, int(settings.WEBHOOK_TIMEOUT_SECONDS * 1000))
             self.has_own_deadline = False
         self.found: Future[names.Addresses] | None = None
         self.header_lines: list[bytes] = []
-        self.header_bytes = 0
+        self.header_bytes = self.all_header_bytes = 0
         self.snippet = bytearray()
         self.started_at = datetime.now(UTC)
         self.target = guard.target_of(request.url)
         self.curl.setopt(pycurl.URL, request.url.encode())
+        headers = [f"{name}: {value}" for name, value in request.headers]
+        if _BREAKS_A_HEADER.search("".join(headers)):
+            raise ValueError("A header has a line break or a NUL in it.")
         # "Expect:" alone takes that header off: waiting for a "100 Continue" would only cost a second.
-        self.curl.setopt(pycurl.HTTPHEADER, [*(f"{name}: {value}" for name, value in request.headers), "Expect:"])
+        self.curl.setopt(pycurl.HTTPHEADER, [*headers, "Expect:"])
         self.curl.setopt(pycurl.POSTFIELDS, request.body)
 
     def answer(self, curl_code: int = pycurl.E_OK, curl_text: str = "") -> Answer:
@@ -162,6 +177,8 @@ class _Transfer(Generic[Tag]):
         error, error_text = "", ""
         if self.refused:
             status, error = None, Attempt.Error.ADDRESS_REFUSED
+        elif self.has_too_many_headers:
+            status, error, error_text = None, Attempt.Error.PROTOCOL, TOO_MANY_HEADERS
         elif curl_code != pycurl.E_OK and not self.cut:
             status, error = None, ERROR_BY_CURL_CODE.get(curl_code, Attempt.Error.RESET)
             error_text = curl_text[:500]
@@ -267,15 +284,20 @@ class _Transfer(Generic[Tag]):
             return pycurl.SOCKET_BAD
         return _DuplicatedSocket(family, kind, protocol)
 
-    def _receive_header(self, line: bytes) -> None:
+    def _receive_header(self, line: bytes) -> int | None:
+        self.all_header_bytes += len(line)
+        if self.all_header_bytes > MOST_HEADER_BYTES:
+            self.has_too_many_headers = True
+            return -1
         if line.startswith(b"HTTP/"):
             # A new answer begins; the one before was interim, such as "103 Early Hints".
             self.header_lines.clear()
             self.header_bytes = 0
-            return
+            return None
         self.header_bytes += len(line)
         if self.header_bytes <= MAX_HEADER_BYTES:
             self.header_lines.append(line)
+        return None  # everything taken
 
     def _receive_body(self, chunk: bytes) -> int | None:
         self.snippet += chunk[: MAX_SNIPPET_BYTES - len(self.snippet)]

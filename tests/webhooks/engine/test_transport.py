@@ -1,5 +1,6 @@
 """The transport against real sockets; what an answer then means is the matter of `outcome`."""
 
+import gzip
 import socket
 import threading
 import time
@@ -382,3 +383,26 @@ def test_closing_breaks_off_what_is_in_flight() -> None:
         while not receiver.connections:
             list(sender.finished(0.05))
         sender.close()
+
+
+def test_headers_without_end_are_not_taken() -> None:
+    many = [(f"X-{number}", "x" * 1000) for number in range(80)]
+    with Receiver(status(204, headers=many)) as receiver:
+        answer = call(request(receiver.url))
+    assert (answer.http_status, answer.error) == (None, Attempt.Error.PROTOCOL)
+    assert answer.error_text == transport.TOO_MANY_HEADERS
+
+
+def test_a_compressed_body_is_kept_as_it_is() -> None:
+    bomb = gzip.compress(b"0" * 10_000_000)
+    with Receiver(status(200, headers=[("Content-Encoding", "gzip")], body=bomb)) as receiver:
+        answer = call(request(receiver.url))
+    assert answer.http_status == 200
+    assert answer.snippet == bomb[: transport.MAX_SNIPPET_BYTES]
+
+
+@pytest.mark.parametrize("text", ["a\r\nX-Else: b", "a\nb", "a\rb", "a\0b"])
+def test_a_header_cannot_bring_in_another(receiver: Receiver, text: str) -> None:
+    answer = call(Request(receiver.url, [("Wink-Version", text)], b"{}"))
+    assert answer.error == Attempt.Error.REQUEST
+    assert receiver.requests == []
