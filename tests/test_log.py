@@ -43,10 +43,11 @@ def test_it_leaves_the_rest_as_it_is() -> None:
 
 
 def test_what_requests_and_refusals_log_has_no_token(
-    account: Account, owner: User, caplog: pytest.LogCaptureFixture
+    account: Account, owner: User, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [formatter] = [handler.formatter for handler in logging.getLogger().handlers if is_own(handler)]
-    caplog.handler.setFormatter(formatter)
+    # Set back afterwards: all tests have the one handler.
+    monkeypatch.setattr(caplog.handler, "formatter", formatter)
     invitation = invitations.invite(account=account, email="guest@example.com", role="viewer", by=owner)
     token = invitations.token_of(invitation)
     Client(enforce_csrf_checks=True).post(f"/invitations/{token}/")
