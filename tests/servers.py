@@ -90,6 +90,14 @@ def wait_until(
         time.sleep(0.02)
 
 
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on at the moment."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port: int = unused.getsockname()[1]
+        return port
+
+
 def _to_nobody() -> tuple[str, ...]:
     nobody = pwd.getpwnam("nobody")
     return (f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")

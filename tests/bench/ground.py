@@ -108,7 +108,7 @@ class Ground:
     def receiver(self) -> str:
         """The address of nginx, which answers 200 to everything; it logs the arrivals under `logged/`."""
         if not self._receiver:
-            port = _free_port()
+            port = servers.free_port()
             configuration = self.folder / "nginx.conf"
             configuration.write_text(
                 NGINX_CONFIGURATION.format(
@@ -183,13 +183,6 @@ class Ground:
 def _dsn(url: str) -> str:
     """Return the URL in the form that libpq reads."""
     return url.replace("postgres://", "postgresql://", 1)
-
-
-def _free_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port: int = unused.getsockname()[1]
-        return port
 
 
 def _listens(port: int) -> bool:
