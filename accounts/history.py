@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django import forms
 from django.db.models import QuerySet
@@ -138,29 +137,3 @@ def _in_words(field: str, value: Any) -> str:
     if field in ("since", "until", "previous_secret_valid_until") and value:
         return dateformat.format(timezone.localtime(datetime.fromisoformat(value)), "Y-m-d H:i:s T")
     return "" if value is None else str(value)
-
-
-@dataclass(frozen=True)
-class Page:
-    """Entries, newest first, and the ids from which on there are newer and older ones; None where there are none."""
-
-    entries: list[ShownEntry]
-    newer_than: UUID | None
-    older_than: UUID | None
-
-
-def page_of(entries: QuerySet[AuditEntry], *, before: UUID | None = None, after: UUID | None = None) -> Page:
-    """Return the newest of `entries`, those next before an id, or those next after one."""
-    if after is not None and before is None:
-        found = list(entries.filter(pk__gt=after).order_by("pk")[: PAGE_SIZE + 1])
-        shown = found[:PAGE_SIZE][::-1]
-        has_newer, has_older = len(found) > PAGE_SIZE, True
-    else:
-        found = list((entries.filter(pk__lt=before) if before else entries).order_by("-pk")[: PAGE_SIZE + 1])
-        shown = found[:PAGE_SIZE]
-        has_newer, has_older = before is not None, len(found) > PAGE_SIZE
-    return Page(
-        [ShownEntry(entry) for entry in shown],
-        newer_than=shown[0].pk if shown and has_newer else None,
-        older_than=shown[-1].pk if shown and has_older else None,
-    )

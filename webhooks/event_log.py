@@ -1,6 +1,5 @@
 """The events of an account as a list: narrowed by filters, and read a page at a time."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from webhooks.models import Event, EventType
 from webhooks.models.event_type import in_groups
+from winkhooks import paging
+from winkhooks.paging import Page
 from winkhooks.uuid7 import first_uuid7_at
 
 PAGE_SIZE = 50
@@ -106,37 +107,16 @@ def _id_is(text: str) -> Q:
         return Q(idempotency_key=text)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Events, newest first, and the ids from which on there are newer and older ones; None where there are none."""
-
-    events: list[Event]
-    newer_than: UUID | None
-    older_than: UUID | None
-
-
-def page_of(events: QuerySet[Event], *, before: UUID | None = None, after: UUID | None = None) -> Page:
+def page_of(events: QuerySet[Event], *, before: UUID | None = None, after: UUID | None = None) -> Page[Event]:
     """Return the newest of `events`, those next before an id, or those next after one."""
-    if after is not None and before is None:
-        found = _read(events.filter(pk__gt=after), "pk")
-        shown = found[:PAGE_SIZE][::-1]
-        has_newer, has_older = len(found) > PAGE_SIZE, True
-    else:
-        found = _read(events.filter(pk__lt=before) if before else events, "-pk")
-        shown = found[:PAGE_SIZE]
-        has_newer, has_older = before is not None, len(found) > PAGE_SIZE
-    return Page(
-        events=shown,
-        newer_than=shown[0].pk if shown and has_newer else None,
-        older_than=shown[-1].pk if shown and has_older else None,
-    )
+    return paging.page_of(events, PAGE_SIZE, before=before, after=after, read=_read)
 
 
-def _read(events: QuerySet[Event], order: str) -> list[Event]:
-    """Return a page of events and one more.
+def _read(events: QuerySet[Event]) -> list[Event]:
+    """Return the events.
 
     The filters alone decide which, in a query that the index `event_list` answers without reading an event; with other
     columns in it, a database that thinks a filter leaves out little may read a million events to find none.
     """
-    chosen = events.order_by(order).values("pk")[: PAGE_SIZE + 1]
-    return list(Event.objects.defer("body").filter(pk__in=chosen).order_by(order))
+    found = Event.objects.defer("body").filter(pk__in=events.values("pk"))
+    return list(found.order_by(*events.query.order_by))

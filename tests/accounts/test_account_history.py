@@ -83,9 +83,9 @@ def test_it_is_read_page_by_page(account: Account, owner: User) -> None:
     client = client_of(owner)
     first = client.get(url_of(account)).context["page"]
     second = client.get(url_of(account, f"?before={first.older_than}")).context["page"]
-    assert (len(first.entries), len(second.entries), second.older_than) == (50, 10, None)
+    assert (len(first.rows), len(second.rows), second.older_than) == (50, 10, None)
     back = client.get(url_of(account, f"?after={second.newer_than}")).context["page"]
-    assert back.entries == first.entries
+    assert back.rows == first.rows
 
 
 def test_it_speaks_finnish(account: Account, owner: User, webhook: Webhook) -> None:

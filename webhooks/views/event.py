@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 
@@ -14,6 +14,7 @@ from webhooks.arrival import Answer, arrivals_of
 from webhooks.event_log import EventFilterForm, page_of
 from webhooks.models import Event
 from webhooks.views.event_type import pretty_json
+from winkhooks.paging import key_in
 
 # What a body of 256 KB has with its indentation, unless somebody means to fill the page with spaces.
 MOST_PRETTY_BYTES = 2 * 1024 * 1024
@@ -25,9 +26,9 @@ def event_list(request: SignedInRequest, account_id: UUID) -> HttpResponse:
     membership = get_membership(request.user, account_id)
     form = EventFilterForm(request.GET)
     events = form.narrow(Event.objects.filter(account=account_id))
-    page = page_of(events, before=_id_in(request, "before"), after=_id_in(request, "after"))
-    if request.GET.get("id") and len(page.events) == 1:
-        return redirect("webhooks:event_detail", account_id, page.events[0].pk)
+    page = page_of(events, before=key_in(request.GET, "before"), after=key_in(request.GET, "after"))
+    if request.GET.get("id") and len(page.rows) == 1:
+        return redirect("webhooks:event_detail", account_id, page.rows[0].pk)
     context = _tab_context(membership) | {"form": form, "page": page, "keep_days": settings.WEBHOOK_KEEP_DAYS}
     return render(request, "webhooks/event_list.html", context)
 
@@ -51,14 +52,6 @@ def event_detail(request: SignedInRequest, account_id: UUID, event_id: UUID) -> 
 
 def _tab_context(membership: Membership) -> dict[str, Any]:
     return {"account": membership.account, "membership": membership, "active_tab": "events"}
-
-
-def _id_in(request: HttpRequest, name: str) -> UUID | None:
-    """Return the id that the address has under `name`; what is none leads to the newest events."""
-    try:
-        return UUID(request.GET.get(name, ""))
-    except ValueError:
-        return None
 
 
 def _pretty(body: bytes) -> str:

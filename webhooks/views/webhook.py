@@ -21,7 +21,7 @@ from webhooks.models import Delivery, EventType, StaleVersion, Webhook
 from webhooks.models.webhook import WebhookQuerySet
 from webhooks.standing import standing_of, with_standing
 from webhooks.views import new_secrets
-from webhooks.views.query import key_in
+from winkhooks.paging import key_in
 
 PAGE = 20
 # With more webhooks than these the list can be searched.

@@ -21,8 +21,8 @@ from webhooks.filters import DeliveryFilter
 from webhooks.models import Webhook
 from webhooks.standing import standing_of
 from webhooks.views import new_secrets
-from webhooks.views.query import key_in
 from webhooks.views.webhook import tab_context
+from winkhooks.paging import key_in
 
 
 @dataclass(frozen=True)

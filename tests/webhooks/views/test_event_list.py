@@ -313,7 +313,7 @@ def test_its_queries_do_not_grow_with_the_events(
 
 def test_it_reads_no_bodies(account: Account, owner: User, url: str) -> None:
     announce(account)
-    [event] = event_log.page_of(Event.objects.filter(account=account)).events
+    [event] = event_log.page_of(Event.objects.filter(account=account)).rows
     assert "body" in event.get_deferred_fields()
 
 
