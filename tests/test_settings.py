@@ -52,6 +52,12 @@ def load_settings(
     )
 
 
+def test_checks_are_silenced_besides_the_one_that_always_is() -> None:
+    code = "from winkhooks import settings; print(settings.SILENCED_SYSTEM_CHECKS)"
+    loaded = load_settings(code, SILENCED_SYSTEM_CHECKS="webhooks.W004,webhooks.W005")
+    assert loaded.stdout.strip() == "['security.W021', 'webhooks.W004', 'webhooks.W005']"
+
+
 def test_the_example_names_the_variables_of_the_settings() -> None:
     assert sorted(variables_of(env_example())) == sorted(variables_of_the_settings())
     assert "WEBHOOK_SECRET_KEYS" in variables_of_the_settings()

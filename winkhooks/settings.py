@@ -183,7 +183,8 @@ CSRF_COOKIE_SECURE = boolean("CSRF_COOKIE_SECURE", not DEBUG)
 SESSION_COOKIE_NAME = "winkhooks_session"
 CSRF_COOKIE_NAME = "winkhooks_csrf"
 LANGUAGE_COOKIE_NAME = "winkhooks_language"
-SILENCED_SYSTEM_CHECKS = env.list("SILENCED_SYSTEM_CHECKS", default=[])
+# W021 wants preloading: that is for whole domains, whose owner has to ask for it, and cannot be taken back for months.
+SILENCED_SYSTEM_CHECKS = ["security.W021", *env.list("SILENCED_SYSTEM_CHECKS", default=[])]
 
 INSTALLED_APPS = [
     "winkhooks.admin.WinkhooksAdminConfig",
@@ -277,8 +278,6 @@ CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = boolean("SECURE_SSL_REDIRECT", SESSION_COOKIE_SECURE)
 SECURE_HSTS_SECONDS = 0 if DEBUG else whole_number("SECURE_HSTS_SECONDS", 365 * 24 * 3600)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
-# Preloading is for whole domains, whose owner has to ask for it, and cannot be taken back for months.
-SILENCED_SYSTEM_CHECKS = ["security.W021"]
 
 # Files
 

@@ -9,8 +9,8 @@ logger = structlog.get_logger(__name__)
 
 def demand_right_settings() -> None:
     """Run the system checks; log what they warn of, and raise SystemCheckError where one finds an error."""
-    found = [message for message in run_checks() if not message.is_silenced()]
-    errors = [message for message in found if message.is_serious()]
+    found = run_checks()
+    errors = [message for message in found if message.is_serious() and not message.is_silenced()]
     if errors:
         raise SystemCheckError("\n".join(str(message) for message in errors))
     for message in found:
