@@ -19,18 +19,7 @@ _IN_FORMAT = {b"%": b"%%", b"\\": b"\\\\"}
 def curl_command(delivery: Delivery, webhook: Webhook) -> str:
     """Return a command that sends the delivery as it would be sent now; its signatures hold for five minutes."""
     now = timezone.now()
-    claim = Claim(
-        delivery_id=delivery.pk,
-        webhook_id=webhook.pk,
-        webhook_version=webhook.version,
-        event_id=delivery.event_id,
-        event_type=delivery.event.type_id,
-        body=bytes(delivery.event.body),
-        priority=delivery.priority,
-        attempt_count=delivery.attempt_count,
-        budget_start=delivery.budget_start,
-        leased_until=now,
-    )
+    claim = Claim.of(delivery, leased_until=now)
     return command_for(make_request(claim, webhook.url, webhook.valid_secrets(now), int(now.timestamp())))
 
 
