@@ -9,21 +9,25 @@ from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndex
 from django.db.migrations import AddIndex, RemoveIndex
 
 
-class AddIndexBesideWriters(AddIndexConcurrently):
+class _BesideWriters:
+    """Does as `Concurrently` says on PostgreSQL, and as `Plain` says elsewhere."""
+
+    Concurrently: Any
+    Plain: Any
+
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        add = AddIndexConcurrently if schema_editor.connection.vendor == "postgresql" else AddIndex
-        add.database_forwards(self, app_label, schema_editor, from_state, to_state)
+        self._way(schema_editor).database_forwards(self, app_label, schema_editor, from_state, to_state)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        add = AddIndexConcurrently if schema_editor.connection.vendor == "postgresql" else AddIndex
-        add.database_backwards(self, app_label, schema_editor, from_state, to_state)
+        self._way(schema_editor).database_backwards(self, app_label, schema_editor, from_state, to_state)
+
+    def _way(self, schema_editor: Any) -> Any:
+        return self.Concurrently if schema_editor.connection.vendor == "postgresql" else self.Plain
 
 
-class RemoveIndexBesideWriters(RemoveIndexConcurrently):
-    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        remove = RemoveIndexConcurrently if schema_editor.connection.vendor == "postgresql" else RemoveIndex
-        remove.database_forwards(self, app_label, schema_editor, from_state, to_state)
+class AddIndexBesideWriters(_BesideWriters, AddIndexConcurrently):
+    Concurrently, Plain = AddIndexConcurrently, AddIndex
 
-    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        remove = RemoveIndexConcurrently if schema_editor.connection.vendor == "postgresql" else RemoveIndex
-        remove.database_backwards(self, app_label, schema_editor, from_state, to_state)
+
+class RemoveIndexBesideWriters(_BesideWriters, RemoveIndexConcurrently):
+    Concurrently, Plain = RemoveIndexConcurrently, RemoveIndex
