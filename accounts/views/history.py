@@ -3,7 +3,6 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.access import SignedInRequest, get_owner_membership
@@ -13,7 +12,6 @@ from winkhooks.paging import key_in, page_of
 
 
 @login_required
-@never_cache
 @require_safe
 def account_history(request: SignedInRequest, account_id: UUID) -> HttpResponse:
     """Show owners alone who did what: it names people and where they were."""

@@ -13,7 +13,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise, cached_property
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import SignedInRequest, get_membership, get_rw_membership, may_manage_webhooks
@@ -102,7 +101,6 @@ class ShownAttempt:
 
 
 @login_required
-@never_cache
 @require_safe
 def delivery_detail(request: SignedInRequest, account_id: UUID, webhook_id: UUID, delivery_id: UUID) -> HttpResponse:
     membership = get_membership(request.user, account_id)
@@ -115,7 +113,6 @@ def action(view: DeliveryView) -> DeliveryView:
     """Let `view` be reached by POST alone. Who comes otherwise, as from the sign-in, gets the page of the delivery."""
 
     @login_required
-    @never_cache
     @require_http_methods(["GET", "HEAD", "POST"])
     @wraps(view)
     def posted(request: SignedInRequest, account_id: UUID, webhook_id: UUID, delivery_id: UUID) -> HttpResponse:

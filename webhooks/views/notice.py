@@ -5,7 +5,6 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -18,7 +17,6 @@ from webhooks.views.webhook import get_webhook
 
 
 @login_required
-@never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def notice_list(request: SignedInRequest, account_id: UUID) -> HttpResponse:
     """Let a member choose about which webhooks they get e-mails; each chooses for themselves alone."""
@@ -48,7 +46,6 @@ def notice_choose(request: SignedInRequest, account_id: UUID, webhook_id: UUID) 
 # Mail programs post to it by themselves when their user says so (RFC 8058), without a cookie. The token is what
 # shows that it is their user's wish.
 @csrf_exempt
-@never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def notice_stop(request: HttpRequest, stop_token: str) -> HttpResponse:
     """Ask whether e-mails about a webhook shall stop, and stop them with a POST; who opens a link has not said so."""

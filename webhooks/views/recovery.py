@@ -7,7 +7,6 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import limits
@@ -48,7 +47,6 @@ def recovery_create(request: SignedInRequest, account_id: UUID, webhook_id: UUID
 
 
 @login_required
-@never_cache
 @require_safe
 def recovery_detail(request: SignedInRequest, account_id: UUID, webhook_id: UUID, recovery_id: UUID) -> HttpResponse:
     """Show how far it is. The page of a removed webhook's stays; it offers nothing any more."""

@@ -6,7 +6,6 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
@@ -20,7 +19,6 @@ from webhooks.signature_check.sentences import sentence
 
 @sensitive_post_parameters()
 @login_required
-@never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def signature_check(request: SignedInRequest) -> HttpResponse:
     """Check what is pasted, and forget it with the answer."""

@@ -7,7 +7,6 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts import limits
@@ -21,7 +20,6 @@ from webhooks.views.delivery import ShownAttempt
 
 
 @login_required
-@never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def test_event(request: SignedInRequest, account_id: UUID, webhook_id: UUID) -> HttpResponse:
     """Show a form with an example of the event type in the query; sent, show what came of it above the form."""

@@ -8,7 +8,6 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import limits
@@ -29,7 +28,6 @@ SEARCHED_FROM = 11
 
 
 @login_required
-@never_cache
 @require_safe
 def webhook_list(request: SignedInRequest, account_id: UUID) -> HttpResponse:
     membership = get_membership(request.user, account_id)

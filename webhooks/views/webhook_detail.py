@@ -11,7 +11,6 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.access import SignedInRequest, get_membership, may_manage_webhooks
@@ -35,7 +34,6 @@ class SigningSecret:
 
 
 @login_required
-@never_cache
 @require_safe
 def webhook_detail(request: SignedInRequest, account_id: UUID, webhook_id: UUID) -> HttpResponse:
     membership = get_membership(request.user, account_id)
@@ -60,7 +58,6 @@ def webhook_detail(request: SignedInRequest, account_id: UUID, webhook_id: UUID)
 
 
 @login_required
-@never_cache
 @require_safe
 def webhook_live(request: SignedInRequest, account_id: UUID, webhook_id: UUID) -> HttpResponse:
     """Return the parts of the page that change by themselves; nothing where they are as the page has them."""
