@@ -1,18 +1,12 @@
-import logging
-
 import pytest
 from django.test import Client
-from structlog.stdlib import ProcessorFormatter
 
 from accounts import invitations
 from accounts.models import Account, User
+from tests.log import log_formatter
 from webhooks import notice_link
 from webhooks.models import Webhook
 from winkhooks.log import hide_tokens
-
-
-def is_own(handler: logging.Handler) -> bool:
-    return isinstance(handler.formatter, ProcessorFormatter)
 
 
 def logged(text: str) -> str:
@@ -45,9 +39,8 @@ def test_it_leaves_the_rest_as_it_is() -> None:
 def test_what_requests_and_refusals_log_has_no_token(
     account: Account, owner: User, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [formatter] = [handler.formatter for handler in logging.getLogger().handlers if is_own(handler)]
     # Set back afterwards: all tests have the one handler.
-    monkeypatch.setattr(caplog.handler, "formatter", formatter)
+    monkeypatch.setattr(caplog.handler, "formatter", log_formatter())
     invitation = invitations.invite(account=account, email="guest@example.com", role="viewer", by=owner)
     token = invitations.token_of(invitation)
     Client(enforce_csrf_checks=True).post(f"/invitations/{token}/")

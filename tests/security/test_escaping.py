@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 
 import pytest
 from django.core import mail
-from structlog.stdlib import ProcessorFormatter
 
 from accounts import invitation_email, invitations
 from accounts.models import Account, User
+from tests.log import log_formatter
 from tests.security.cast import Estate, make_estate, make_person, path_values, signed_in
 from tests.security.routes import all_routes
 from tests.security.test_access_matrix import url_of
@@ -127,14 +127,9 @@ def test_emails(estate: Estate) -> None:
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    [formatter] = [
-        handler.formatter
-        for handler in logging.getLogger().handlers
-        if isinstance(handler.formatter, ProcessorFormatter)
-    ]
     text = io.StringIO()
     handler = logging.StreamHandler(text)
-    handler.setFormatter(formatter)
+    handler.setFormatter(log_formatter())
     logging.getLogger().addHandler(handler)
     yield text
     logging.getLogger().removeHandler(handler)

@@ -21,10 +21,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.log import AdminEmailHandler
 from pytest_django import Settings
-from structlog.stdlib import ProcessorFormatter
 
 from accounts import invitations
 from accounts.models import User
+from tests.log import log_formatter
 from tests.receivers import Receiver
 from tests.security.cast import Estate, everything, make_estate, make_person, path_values, signed_in
 from tests.security.routes import all_routes
@@ -103,12 +103,7 @@ class Heard:
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    [formatter] = [
-        handler.formatter
-        for handler in logging.getLogger().handlers
-        if isinstance(handler.formatter, ProcessorFormatter)
-    ]
-    heard = Heard(formatter)
+    heard = Heard(log_formatter())
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.DEBUG)
