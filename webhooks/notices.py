@@ -66,7 +66,7 @@ def _changed(now: datetime) -> Iterator[Webhook]:
     switched_off = Q(enabled=False, disabled_reason__in=BY_ENGINE) & ~Q(notified_state=State.DISABLED)
     failing = Q(enabled=True, failing_since__lte=now - FAILING_LEAST) & ~Q(notified_state=State.FAILING)
     working = Q(enabled=True, failing_since=None, notified_state=State.FAILING)
-    webhooks = Webhook.objects.present().defer("secret", "previous_secret")
+    webhooks = Webhook.objects.present().without_secrets()
     webhooks = webhooks.order_by(F("notify_after").asc(nulls_first=True), "pk")
     yield from webhooks.filter(switched_off | failing | working)[:LOOKED_AT_MOST]
     # Those that wait for their first success come after all others, as each costs a query.
@@ -98,7 +98,7 @@ def send(webhook_id: UUID, state: str) -> bool:
     """Send the notice that was claimed; return False where the mail server failed, so that it is tried again later."""
     now = timezone.now()
     claimed = Webhook.objects.present().filter(pk=webhook_id, notify_after__gt=now)
-    webhook = claimed.select_related("account").defer("secret", "previous_secret").first()
+    webhook = claimed.select_related("account").without_secrets().first()
     if webhook is None:
         return True
     if state_to_tell(webhook, now) != state:
