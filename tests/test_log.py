@@ -6,7 +6,7 @@ from structlog.stdlib import ProcessorFormatter
 
 from accounts import invitations
 from accounts.models import Account, User
-from winkhooks.log import hide_invitation_tokens
+from winkhooks.log import hide_tokens
 
 
 def is_own(handler: logging.Handler) -> bool:
@@ -14,7 +14,7 @@ def is_own(handler: logging.Handler) -> bool:
 
 
 def logged(text: str) -> str:
-    return str(hide_invitation_tokens(None, "info", {"event": text})["event"])
+    return str(hide_tokens(None, "info", {"event": text})["event"])
 
 
 @pytest.mark.parametrize("text", ["GET /invitations/{}/", "GET /sign-in/?next=/invitations/{}/", "/invitations/{}"])
@@ -25,13 +25,13 @@ def test_it_leaves_out_the_tokens_of_invitations(account: Account, owner: User, 
 
 def test_emails_that_a_worker_prints_keep_theirs() -> None:
     printed = {"logger": "celery.redirected", "event": f"http://localhost:8000/invitations/{'0' * 32}.a.b/"}
-    assert hide_invitation_tokens(None, "warning", dict(printed)) == printed
+    assert hide_tokens(None, "warning", dict(printed)) == printed
 
 
 def test_it_leaves_the_rest_as_it_is() -> None:
     path = "POST /accounts/01a20c52/managers/invitations/01a20c52-b537-7462-87ee-1c304ec774ac/resend/"
     assert logged(path) == path
-    assert hide_invitation_tokens(None, "info", {"code": 404, "request": path}) == {"code": 404, "request": path}
+    assert hide_tokens(None, "info", {"code": 404, "request": path}) == {"code": 404, "request": path}
 
 
 def test_what_requests_and_refusals_log_has_no_token(

@@ -4,15 +4,20 @@ import re
 
 from structlog.typing import EventDict, WrappedLogger
 
-INVITATION_TOKEN = re.compile(r"(?<=/invitations/)[0-9a-f]{32}\.[\w.-]+")
+TOKENS = re.compile(
+    r"(?<=/invitations/)[0-9a-f]{32}\.[\w.-]+"
+    r"|(?<=/password/reset/)[0-9a-f]{32}/[\w-]+"
+    r"|(?<=/email/confirm/)[\w:.-]+"
+)
+PATHS = ("/invitations/", "/password/reset/", "/email/confirm/")
 
 
-def hide_invitation_tokens(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Leave out the tokens of invitations, which stand in the address of a page: whoever has one may join with it."""
+def hide_tokens(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Leave out the tokens that stand in the addresses of pages: whoever has one may do what it is for."""
     # What a worker prints are the e-mails themselves, where EMAIL_URL names no mail server.
     if event.get("logger") == "celery.redirected":
         return event
     for name, value in event.items():
-        if isinstance(value, str) and "/invitations/" in value:
-            event[name] = INVITATION_TOKEN.sub("…", value)
+        if isinstance(value, str) and any(path in value for path in PATHS):
+            event[name] = TOKENS.sub("…", value)
     return event
