@@ -1,7 +1,11 @@
 from typing import TYPE_CHECKING, Any
 
+from allauth.account import forms as allauth_forms
+from allauth.mfa.base import forms as mfa_forms
+from allauth.mfa.totp.forms import ActivateTOTPForm
+from allauth.mfa.webauthn import forms as webauthn_forms
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm
+from django.contrib.auth.forms import BaseUserCreationForm
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
@@ -30,22 +34,116 @@ class PageForm(forms.BaseForm):
             first_field.widget.attrs["autofocus"] = True
 
 
-class SignInForm(PageForm, AuthenticationForm):
+class SignInPageForm(PageForm):
+    """A form of allauth in the portal's look: labels stand above the fields instead of in them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            attrs = field.widget.attrs
+            attrs.pop("placeholder", None)
+            attrs["class"] = "form-check-input" if isinstance(field, forms.BooleanField) else "form-control"
+
+
+class SignInForm(SignInPageForm, allauth_forms.LoginForm):
     """Sign in by e-mail address; every failure reads the same, so that it does not tell who has a user here."""
 
-    username = forms.EmailField(
-        label=_("E-mail address"),
-        widget=forms.EmailInput(attrs={"class": "form-control", "autocomplete": "username"}),
-    )
-    password = forms.CharField(
-        label=_("Password"),
-        strip=False,
-        widget=forms.PasswordInput(attrs={"class": "form-control", "autocomplete": "current-password"}),
-    )
-    error_messages = {
-        "invalid_login": _("The e-mail address or the password is wrong. Check both and try again."),
-        "inactive": _("The e-mail address or the password is wrong. Check both and try again."),
-    }
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"].label = _("E-mail address")
+        self.fields["login"].widget.attrs["autocomplete"] = "username"
+        self.fields["password"].label = _("Password")
+        self.fields["password"].help_text = ""
+
+    def add_prefix(self, field_name: str) -> str:
+        """Send the address under the name that password managers look for."""
+        return super().add_prefix("username" if field_name == "login" else field_name)
+
+
+class PasswordResetForm(SignInPageForm, allauth_forms.ResetPasswordForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = _("E-mail address")
+        self.fields["email"].widget.attrs["autocomplete"] = "username"
+
+
+def _label_new_passwords(form: forms.BaseForm) -> None:
+    form.fields["password1"].label = _("New password")
+    form.fields["password2"].label = _("New password again")
+
+
+class NewPasswordForm(SignInPageForm, allauth_forms.ResetPasswordKeyForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _label_new_passwords(self)
+
+
+class PasswordSetForm(SignInPageForm, allauth_forms.SetPasswordForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _label_new_passwords(self)
+
+
+class PasswordChangeForm(SignInPageForm, allauth_forms.ChangePasswordForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["oldpassword"].label = _("Current password")
+        self.fields["oldpassword"].help_text = ""
+        _label_new_passwords(self)
+
+
+class EmailChangeForm(SignInPageForm, allauth_forms.AddEmailForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = _("New e-mail address")
+
+
+class PasswordConfirmForm(SignInPageForm, allauth_forms.ReauthenticateForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password"].label = _("Password")
+        self.fields["password"].help_text = ""
+
+
+class CodeForm(SignInPageForm):
+    """Ask for a code of an app, or a recovery code."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["code"].label = _("Code")
+
+
+class SecondFactorForm(CodeForm, mfa_forms.AuthenticateForm):
+    pass
+
+
+class SecondFactorConfirmForm(CodeForm, mfa_forms.ReauthenticateForm):
+    pass
+
+
+class AppAddForm(CodeForm, ActivateTOTPForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["code"].label = _("Code that the app shows")
+        self.fields["code"].widget.attrs["inputmode"] = "numeric"
+
+
+class PasskeyAddForm(SignInPageForm, webauthn_forms.AddWebAuthnForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].label = _("Name")
+        self.fields["name"].help_text = _("How you know it again, for example the name of your computer or phone.")
+        self.fields["name"].max_length = 100
+        self.fields["passwordless"].label = _("Sign in with this passkey alone, without a password")
+        self.fields["passwordless"].help_text = _("The device then asks for your fingerprint, face or PIN.")
+        self.fields["passwordless"].initial = True
+
+
+class PasskeyRenameForm(SignInPageForm, webauthn_forms.EditWebAuthnForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].label = _("Name")
+        self.fields["name"].max_length = 100
 
 
 class AccountForm(PageForm, AccountModelForm):

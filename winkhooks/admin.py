@@ -5,18 +5,21 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.apps import AdminConfig
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.core.exceptions import ValidationError
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import DateTimeField, Model, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils import dateformat, timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
-from django.utils.http import urlencode
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -35,6 +38,41 @@ class WinkhooksAdminSite(admin.AdminSite):
     site_title = "Winkhooks"
     index_title = _("Administration")
     site_url = "/"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Let in staff, who must have given a second factor in this session where STAFF_REQUIRES_MFA is on."""
+        from accounts.adapters import used_second_factor
+
+        return super().has_permission(request) and (not settings.STAFF_REQUIRES_MFA or used_second_factor(request))
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Lead to what is still missing: signing in, where everybody does, or a second factor."""
+        from django.contrib.auth.views import redirect_to_login
+
+        next_url = request.GET.get(REDIRECT_FIELD_NAME, "")
+        if not url_has_allowed_host_and_scheme(next_url, {request.get_host()}, request.is_secure()):
+            next_url = reverse("admin:index")
+        if self.has_permission(request):
+            return redirect(next_url)
+        if not request.user.is_authenticated:
+            return redirect_to_login(next_url)
+        if not request.user.is_staff:
+            raise PermissionDenied
+        return self._lead_to_second_factor(request, next_url)
+
+    def _lead_to_second_factor(self, request: HttpRequest, next_url: str) -> HttpResponse:
+        from allauth.account.adapter import get_adapter
+        from django.contrib.auth.views import redirect_to_login
+
+        methods = get_adapter().get_reauthentication_methods(request.user)
+        pages = [method["url"] for method in methods if method["id"].startswith("mfa_")]
+        if pages:
+            return redirect_to_login(next_url, pages[0])
+        messages.warning(
+            request,
+            _("The administration needs a second factor. Add an app for codes or a passkey, and open it again."),
+        )
+        return redirect("mfa_index")
 
     def get_urls(self) -> list[Any]:
         # The administrations of the apps are made of what stands below, so that they come after it.
