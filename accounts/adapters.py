@@ -10,17 +10,18 @@ from allauth.core.ratelimit import respond_429
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import letters
-from accounts.models import User
 from webhooks.fields import decrypt, encrypt
 from winkhooks.client_address import client_address
 
@@ -84,6 +85,11 @@ class AccountAdapter(DefaultAccountAdapter):
         digest = salted_hmac("accounts.adapters.sign_in", address, algorithm="sha256").hexdigest()[:12]
         return {"address_digest": digest, "ip": self.get_client_ip(request)}
 
+    def respond_user_inactive(self, request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
+        """Answer who has the passkey of an inactive user; the right password does not come so far."""
+        messages.error(request, gettext("You cannot sign in any more. Ask the staff of Wink."))
+        return redirect(settings.LOGIN_URL)
+
     def get_reset_password_from_key_url(self, key: str) -> str:
         user, _dash, token = key.partition("-")
         return settings.PORTAL_URL + reverse("account_reset_password_from_key", args=[user, token])
@@ -145,11 +151,3 @@ class SecondFactorAdapter(DefaultMFAAdapter):
 
 def too_many_attempts(request: HttpRequest) -> NoReturn:
     raise ImmediateHttpResponse(respond_429(request))
-
-
-def used_second_factor(request: HttpRequest) -> bool:
-    """Tell whether the user has given a second factor in this session."""
-    from allauth.account.internal.flows.login import get_authentication_records
-
-    assert isinstance(request.user, User)
-    return any(record["method"] == "mfa" for record in get_authentication_records(request, request.user))

@@ -1,11 +1,15 @@
 from typing import TYPE_CHECKING, Any
 
 from allauth.account import forms as allauth_forms
+from allauth.core.internal.cryptokit import normalize_user_code
+from allauth.mfa import app_settings as mfa_settings
+from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base import forms as mfa_forms
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.webauthn import forms as webauthn_forms
 from django import forms
 from django.contrib.auth.forms import BaseUserCreationForm
+from django.core.cache import cache
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
@@ -21,6 +25,10 @@ if TYPE_CHECKING:
 else:
     AccountModelForm = MembershipModelForm = InvitationModelForm = forms.ModelForm
     UserCreationForm = BaseUserCreationForm
+
+
+# So long a code of an app is taken, with those before and after the present one.
+CODE_SECONDS = mfa_settings.TOTP_PERIOD * (2 * mfa_settings.TOTP_TOLERANCE + 1)
 
 
 class PageForm(forms.BaseForm):
@@ -112,6 +120,14 @@ class CodeForm(SignInPageForm):
         super().__init__(*args, **kwargs)
         self.fields["code"].label = _("Code")
 
+    def clean_code(self) -> str:
+        """Refuse a code that was used before; allauth does so for the half a minute in which an app shows it alone."""
+        code: str = super().clean_code()  # type: ignore[misc]
+        used = f"second_factor.used:{self.user.pk}:{normalize_user_code(code)}"  # type: ignore[attr-defined]
+        if not cache.add(used, True, timeout=CODE_SECONDS):
+            raise get_adapter().validation_error("incorrect_code")
+        return code
+
 
 class SecondFactorForm(CodeForm, mfa_forms.AuthenticateForm):
     pass
@@ -128,7 +144,29 @@ class AppAddForm(CodeForm, ActivateTOTPForm):
         self.fields["code"].widget.attrs["inputmode"] = "numeric"
 
 
-class PasskeyAddForm(SignInPageForm, webauthn_forms.AddWebAuthnForm):
+class CredentialForm(forms.BaseForm):
+    """Take what no browser sends for a passkey that is wrong; the libraries that read it break on some of it."""
+
+    def full_clean(self) -> None:
+        try:
+            super().full_clean()
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+            self.add_error("credential", get_adapter().validation_error("incorrect_code"))
+
+
+class PasskeySignInForm(CredentialForm, webauthn_forms.LoginWebAuthnForm):
+    pass
+
+
+class PasskeyFactorForm(CredentialForm, webauthn_forms.AuthenticateWebAuthnForm):
+    pass
+
+
+class PasskeyConfirmForm(CredentialForm, webauthn_forms.ReauthenticateWebAuthnForm):
+    pass
+
+
+class PasskeyAddForm(CredentialForm, SignInPageForm, webauthn_forms.AddWebAuthnForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["name"].label = _("Name")

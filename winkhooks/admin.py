@@ -10,11 +10,11 @@ from django.contrib import admin, messages
 from django.contrib.admin.apps import AdminConfig
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth import REDIRECT_FIELD_NAME
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import DateTimeField, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import path, reverse
 from django.utils import dateformat, timezone
 from django.utils.functional import cached_property
@@ -41,9 +41,9 @@ class WinkhooksAdminSite(admin.AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Let in staff, who must have given a second factor in this session where STAFF_REQUIRES_MFA is on."""
-        from accounts.adapters import used_second_factor
+        from accounts import second_factor
 
-        return super().has_permission(request) and (not settings.STAFF_REQUIRES_MFA or used_second_factor(request))
+        return super().has_permission(request) and (not settings.STAFF_REQUIRES_MFA or second_factor.was_given(request))
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Lead to what is still missing: signing in, where everybody does, or a second factor."""
@@ -57,7 +57,8 @@ class WinkhooksAdminSite(admin.AdminSite):
         if not request.user.is_authenticated:
             return redirect_to_login(next_url)
         if not request.user.is_staff:
-            raise PermissionDenied
+            explanation = _("The administration is for the staff of Wink. Who has another user for it signs out first.")
+            return render(request, "403.html", {"explanation": explanation}, status=403)
         return self._lead_to_second_factor(request, next_url)
 
     def _lead_to_second_factor(self, request: HttpRequest, next_url: str) -> HttpResponse:
@@ -73,6 +74,10 @@ class WinkhooksAdminSite(admin.AdminSite):
             _("The administration needs a second factor. Add an app for codes or a passkey, and open it again."),
         )
         return redirect("mfa_index")
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Lead to where everybody changes their password."""
+        return redirect("account_change_password")
 
     def get_urls(self) -> list[Any]:
         # The administrations of the apps are made of what stands below, so that they come after it.

@@ -346,6 +346,9 @@ MFA_FORMS = {
     "authenticate": "accounts.forms.SecondFactorForm",
     "reauthenticate": "accounts.forms.SecondFactorConfirmForm",
     "activate_totp": "accounts.forms.AppAddForm",
+    "login_webauthn": "accounts.forms.PasskeySignInForm",
+    "authenticate_webauthn": "accounts.forms.PasskeyFactorForm",
+    "reauthenticate_webauthn": "accounts.forms.PasskeyConfirmForm",
     "add_webauthn": "accounts.forms.PasskeyAddForm",
     "edit_webauthn": "accounts.forms.PasskeyRenameForm",
 }

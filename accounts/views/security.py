@@ -67,9 +67,9 @@ class PasskeyConfirmView(ReauthenticateWebAuthnView):
 
 @login_required
 @require_POST
-def session_end(request: SignedInRequest, pk: int) -> HttpResponse:
+def session_end(request: SignedInRequest, session_id: int) -> HttpResponse:
     """Sign out one session of the user, on whatever device it is."""
-    session = get_object_or_404(UserSession, pk=pk, user=request.user)
+    session = get_object_or_404(UserSession, pk=session_id, user=request.user)
     end_sessions(request, [session])
     if request.user.is_authenticated:
         messages.success(request, _("That session was signed out."))
