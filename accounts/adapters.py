@@ -47,10 +47,11 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def validation_error(self, code: str, *args: Any) -> ValidationError:
-        """Return the error; where it is that there were too many attempts, answer at once with the page that says so."""
+        """Return the error; where there were too many attempts, answer at once with the page that says so."""
         if code in TOO_MANY:
             too_many_attempts(allauth_context.request)
-        return super().validation_error(code, *args)
+        error: ValidationError = super().validation_error(code, *args)
+        return error
 
     def get_client_ip(self, request: HttpRequest) -> str:
         # Those whose address is not known share their limits.
@@ -65,7 +66,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:
         """Return the user; one who is inactive is not told apart from a wrong password."""
-        user = super().authenticate(request, **credentials)
+        user: AbstractBaseUser | None = super().authenticate(request, **credentials)
         if user is None or user.is_active:
             return user
         # The right password was not counted as an attempt; a wrong one is.
@@ -146,7 +147,8 @@ class SecondFactorAdapter(DefaultMFAAdapter):
         return gettext("Passkey %(number)d") % {"number": number}
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
-        return super().get_public_key_credential_rp_entity() | {"name": "Winkhooks"}
+        entity: dict[str, str] = super().get_public_key_credential_rp_entity()
+        return entity | {"name": "Winkhooks"}
 
 
 def too_many_attempts(request: HttpRequest) -> NoReturn:

@@ -27,7 +27,6 @@ from winkhooks.admin import (
     list_link,
 )
 
-
 # Who writes into these tables can sign in as others; what staff are to do with them, users have an action for.
 for model in (EmailAddress, Authenticator, UserSession):
     admin.site.unregister(model)

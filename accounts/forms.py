@@ -29,6 +29,7 @@ else:
 
 # So long a code of an app is taken, with those before and after the present one.
 CODE_SECONDS = mfa_settings.TOTP_PERIOD * (2 * mfa_settings.TOTP_TOLERANCE + 1)
+PASSKEY_NAME_LENGTH = 100
 
 
 class PageForm(forms.BaseForm):
@@ -167,21 +168,23 @@ class PasskeyConfirmForm(CredentialForm, webauthn_forms.ReauthenticateWebAuthnFo
 
 
 class PasskeyAddForm(CredentialForm, SignInPageForm, webauthn_forms.AddWebAuthnForm):
+    # Not required: the device may have the passkey before the form comes.
+    name = forms.CharField(
+        label=_("Name"),
+        help_text=_("How you know it again, for example the name of your computer or phone."),
+        max_length=PASSKEY_NAME_LENGTH,
+        required=False,
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["name"].label = _("Name")
-        self.fields["name"].help_text = _("How you know it again, for example the name of your computer or phone.")
-        self.fields["name"].max_length = 100
         self.fields["passwordless"].label = _("Sign in with this passkey alone, without a password")
         self.fields["passwordless"].help_text = _("The device then asks for your fingerprint, face or PIN.")
         self.fields["passwordless"].initial = True
 
 
 class PasskeyRenameForm(SignInPageForm, webauthn_forms.EditWebAuthnForm):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["name"].label = _("Name")
-        self.fields["name"].max_length = 100
+    name = forms.CharField(label=_("Name"), max_length=PASSKEY_NAME_LENGTH)
 
 
 class AccountForm(PageForm, AccountModelForm):

@@ -1,8 +1,8 @@
 """The e-mails about signing in: links to reset a password or to confirm an address, and word of what was changed.
 
-A request writes each as a row, and a worker sends it. So an answer takes as long for an address that nobody here has as
-for another one, and does not fail with the mail server. What cannot be sent for `KEEP_FOR` is dropped: its link is of no
-use any more, or the news is old.
+A request writes each as a row, and a worker sends it. So an answer takes as long for an address that nobody here has
+as for another one, and does not fail with the mail server. What cannot be sent for `KEEP_FOR` is dropped: its link is
+of no use any more, or the news is old.
 """
 
 from datetime import timedelta

@@ -89,9 +89,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     def _confirm_address(self) -> None:
         address = self.email.lower()
         EmailAddress.objects.filter(user=self, email=address, primary=False).delete()
-        EmailAddress.objects.update_or_create(
-            user=self, primary=True, defaults={"email": address, "verified": True}
-        )
+        EmailAddress.objects.update_or_create(user=self, primary=True, defaults={"email": address, "verified": True})
 
     def get_full_name(self) -> str:
         return self.name or self.email

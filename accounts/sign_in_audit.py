@@ -23,12 +23,12 @@ def connect() -> None:
     signals.user_logged_out.connect(note_sign_out, dispatch_uid="audit.signed_out")
     signals.user_login_failed.connect(note_failure, dispatch_uid="audit.sign_in_failed")
     if apps.is_installed("allauth.account"):
-        from allauth.account.signals import password_changed, password_reset  # type: ignore[import-untyped]
+        from allauth.account.signals import password_changed, password_reset
 
         password_changed.connect(note_password, dispatch_uid="audit.password_changed")
         password_reset.connect(note_password, dispatch_uid="audit.password_reset")
     if apps.is_installed("allauth.mfa"):
-        from allauth.mfa.signals import (  # type: ignore[import-untyped]
+        from allauth.mfa.signals import (
             authenticator_added,
             authenticator_removed,
             authenticator_reset,

@@ -112,12 +112,6 @@ def fast_passwords(settings: Settings) -> None:
 
 
 @pytest.fixture(autouse=True)
-def staff_with_a_password_alone(settings: Settings) -> None:
-    """Let staff into the administration as the tests of its pages sign in; those of signing in turn it on."""
-    settings.STAFF_REQUIRES_MFA = False
-
-
-@pytest.fixture(autouse=True)
 def own_limits(settings: Settings) -> Iterator[None]:
     """Count attempts to sign in for each test alone, and without the database."""
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

@@ -31,7 +31,8 @@ class Passkey:
         """Answer the options of a page on which passkeys are added."""
         options = _plain(options)["publicKey"]
         self.user_handle = options["user"]["id"]
-        credential = AttestedCredentialData.create(Aaguid.NONE, self.id, ES256.from_cryptography_key(self._key.public_key()))
+        public_key = ES256.from_cryptography_key(self._key.public_key())  # type: ignore[no-untyped-call]
+        credential = AttestedCredentialData.create(Aaguid.NONE, self.id, public_key)
         data = AuthenticatorData.create(self._host_hash(), self._flags() | FLAGS.AT, 0, bytes(credential))
         attestation = AttestationObject.create("none", data, {})
         return json.dumps(

@@ -27,7 +27,7 @@ def encrypt(text: str) -> str:
 
 
 def decrypt(encrypted: str) -> str:
-    """Read what was encrypted under any of `WEBHOOK_SECRET_KEYS`; raise ImproperlyConfigured where its key is missing."""
+    """Read what any of `WEBHOOK_SECRET_KEYS` encrypted; raise ImproperlyConfigured where its key is missing."""
     try:
         return _fernet().decrypt(encrypted).decode()
     except InvalidToken:

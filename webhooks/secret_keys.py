@@ -93,7 +93,9 @@ def _reencrypt_factors(newest: Fernet, batch_size: int) -> Generator[Reencrypted
 
 
 def _reencrypt_factor(factor: Authenticator, newest: Fernet, done: Reencrypted) -> None:
-    older = [name for name in FACTOR_SECRETS if name in factor.data and not _is_encrypted_with(newest, factor.data[name])]
+    older = [
+        name for name in FACTOR_SECRETS if name in factor.data and not _is_encrypted_with(newest, factor.data[name])
+    ]
     if not older:
         return
     try:

@@ -27,7 +27,7 @@ class SecurityView(IndexView):
     template_name = "accounts/security.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        context = super().get_context_data(**kwargs)
+        context: dict[str, Any] = super().get_context_data(**kwargs)
         authenticators = context["authenticators"]
         codes = authenticators.get(Authenticator.Type.RECOVERY_CODES)
         return context | {
@@ -49,7 +49,7 @@ class SessionListView(ListUserSessionsView):
     template_name = "accounts/session_list.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        context = super().get_context_data(**kwargs)
+        context: dict[str, Any] = super().get_context_data(**kwargs)
         newest_first = reversed(context["sessions"])
         context["sessions"] = [(session, name_browser(session.user_agent)) for session in newest_first]
         return context

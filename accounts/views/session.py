@@ -40,7 +40,8 @@ class SignInView(LoginView):
         return str(redirect(settings.LOGIN_REDIRECT_URL)["Location"])
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**kwargs) | {"next": self.get_next_url() or ""}
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        return context | {"next": self.get_next_url() or ""}
 
 
 class PasskeySignInView(LoginWebAuthnView):
@@ -66,9 +67,7 @@ sign_in = SignInView.as_view()
 passkey_sign_in = PasskeySignInView.as_view()
 sign_out = SignOutView.as_view()
 # Browsers send the address of the page to no other site, and the log does not have it either.
-password_new = never_cache(
-    sensitive_post_parameters("password1", "password2")(PasswordResetFromKeyView.as_view())
-)
+password_new = never_cache(sensitive_post_parameters("password1", "password2")(PasswordResetFromKeyView.as_view()))
 
 
 def too_many_attempts(request: HttpRequest) -> HttpResponse:
