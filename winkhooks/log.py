@@ -9,7 +9,7 @@ PATHS = ("/invitations/", "/notices/stop/", "/password/reset/", "/email/confirm/
 TOKENS = re.compile(
     r"(?<=/invitations/)[0-9a-f]{32}\.[\w.-]+"
     r"|(?<=/notices/stop/)[\w.-]+"
-    r"|(?<=/password/reset/)\w+/[\w-]+(?=/)"
+    r"|(?<=/password/reset/)[0-9a-f]{32}/[\w-]+"
     r"|(?<=/email/confirm/)[\w:.-]+"
 )
 
