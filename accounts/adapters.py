@@ -108,6 +108,17 @@ class AccountAdapter(DefaultAccountAdapter):
         """Have a worker send it, so that no answer takes longer, or fails, because an address is known."""
         letters.post(template_prefix, email, context)
 
+    def send_confirmation_mail(self, request: HttpRequest, emailconfirmation: Any, signup: bool) -> None:
+        """Send the link; where somebody else signs in with the address, tell them instead, and nobody on the page."""
+        address = emailconfirmation.email_address
+        if address.can_set_verified():
+            super().send_confirmation_mail(request, emailconfirmation, signup)
+        else:
+            self.send_account_already_exists_mail(address.email)
+
+    def send_account_already_exists_mail(self, email: str) -> None:
+        self.send_mail("account/email/account_already_exists", email, {})
+
     def send_notification_mail(
         self,
         template_prefix: str,

@@ -1,6 +1,7 @@
 from typing import TYPE_CHECKING, Any
 
 from allauth.account import forms as allauth_forms
+from allauth.account.adapter import get_adapter as get_account_adapter
 from allauth.core.internal.cryptokit import normalize_user_code
 from allauth.mfa import app_settings as mfa_settings
 from allauth.mfa.adapter import get_adapter
@@ -11,6 +12,7 @@ from django import forms
 from django.contrib.auth.forms import BaseUserCreationForm
 from django.core.cache import cache
 from django.db import transaction
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit, limits
@@ -74,6 +76,14 @@ class PasswordResetForm(SignInPageForm, allauth_forms.ResetPasswordForm):
         super().__init__(*args, **kwargs)
         self.fields["email"].label = _("E-mail address")
         self.fields["email"].widget.attrs["autocomplete"] = "username"
+
+    def save(self, request: HttpRequest, **kwargs: Any) -> str:
+        email: str = self.cleaned_data["email"]
+        if self.users:
+            return str(super().save(request, **kwargs))
+        # That of allauth leads to where people sign up, which nobody does here.
+        get_account_adapter().send_mail("account/email/unknown_account", email, {})
+        return email
 
 
 def _label_new_passwords(form: forms.BaseForm) -> None:

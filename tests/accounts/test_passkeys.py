@@ -60,7 +60,9 @@ class TestSigningIn:
     def test_it_leads_to_no_other_site(self, client: Client, passkey: Passkey) -> None:
         assert use(client, passkey, next="https://evil.example/")["Location"] == "/accounts/"
 
-    def test_it_is_a_second_factor_for_the_administration(self, settings: Settings, client: Client, owner: User) -> None:
+    def test_it_is_a_second_factor_for_the_administration(
+        self, settings: Settings, client: Client, owner: User
+    ) -> None:
         settings.STAFF_REQUIRES_MFA = True
         User.objects.filter(pk=owner.pk).update(is_staff=True, is_superuser=True)
         passkey = Passkey()

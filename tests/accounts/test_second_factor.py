@@ -128,9 +128,7 @@ class TestSigningIn:
         assert not is_signed_in(client)
 
     @pytest.mark.parametrize("seconds_later", [0, 20, 40])
-    def test_a_code_is_taken_once(
-        self, owner: User, time_machine: TimeMachineFixture, seconds_later: int
-    ) -> None:
+    def test_a_code_is_taken_once(self, owner: User, time_machine: TimeMachineFixture, seconds_later: int) -> None:
         code = code_of(add_app(owner), 1)
         first, second = Client(), Client()
         for client in (first, second):
