@@ -181,7 +181,7 @@ class PasskeyAddForm(CredentialForm, SignInPageForm, webauthn_forms.AddWebAuthnF
     # Not required: the device may have the passkey before the form comes.
     name = forms.CharField(
         label=_("Name"),
-        help_text=_("How you know it again, for example the name of your computer or phone."),
+        help_text=_("So that you recognise it, for example the name of your computer or phone."),
         max_length=PASSKEY_NAME_LENGTH,
         required=False,
     )

@@ -57,7 +57,7 @@ class WinkhooksAdminSite(admin.AdminSite):
         if not request.user.is_authenticated:
             return redirect_to_login(next_url)
         if not request.user.is_staff:
-            explanation = _("The administration is for the staff of Wink. Who has another user for it signs out first.")
+            explanation = _("The administration is for the staff of Wink. If you have another user for it, sign out first.")
             return render(request, "403.html", {"explanation": explanation}, status=403)
         return self._lead_to_second_factor(request, next_url)
 
@@ -71,7 +71,7 @@ class WinkhooksAdminSite(admin.AdminSite):
             return redirect_to_login(next_url, pages[0])
         messages.warning(
             request,
-            _("The administration needs a second factor. Add an app for codes or a passkey, and open it again."),
+            _("The administration needs a second factor. Add an authenticator app or a passkey, and open it again."),
         )
         return redirect("mfa_index")
 

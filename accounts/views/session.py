@@ -72,7 +72,8 @@ password_new = never_cache(sensitive_post_parameters("password1", "password2")(P
 
 def too_many_attempts(request: HttpRequest) -> HttpResponse:
     """Say when to try again; the limits let in whoever has waited as long."""
-    explanation = f"{_('There were too many attempts.')} {limits.wait_sentence(WAIT_SECONDS)}"
+    too_many = _("There were too many attempts.")
+    explanation = f"{too_many} {limits.wait_sentence(WAIT_SECONDS)}"
     response = render(request, "429.html", {"explanation": explanation}, status=429)
     response["Retry-After"] = str(WAIT_SECONDS)
     return response

@@ -42,7 +42,7 @@ def is_signed_in(client: Client) -> bool:
 
 
 def add_app(user: User) -> str:
-    """Give the user an app for codes; return its key."""
+    """Give the user an authenticator app; return its key."""
     secret: str = generate_totp_secret()
     TOTP.activate(user, secret)
     return secret

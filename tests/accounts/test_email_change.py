@@ -89,7 +89,7 @@ def test_that_an_address_is_taken_is_told_to_its_reader_alone(owner: User, stran
         assert f"A link is on its way to {email}." in page
         assert f"A link was sent to {email}." in page
         assert f"Waits to be confirmed: {email}" in response.client.get("/security/").content.decode()
-    letters = dict((to, text) for to, _, text in sent_letters())
+    letters = {to: text for to, _, text in sent_letters()}
     assert "You sign in there with this address already" in letters[owner.email]
     assert "http" not in letters[owner.email]
 

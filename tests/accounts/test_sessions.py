@@ -25,7 +25,7 @@ def test_the_list_shows_where_the_user_is_signed_in(owner: User, stranger: User)
     on(FIREFOX, "192.0.2.99", stranger)
     page = client.get("/security/sessions/").content.decode()
     assert page.index("Safari · iPhone") < page.index("Firefox · Linux")
-    assert page.count("This one") == 1
+    assert page.count("This session") == 1
     assert "192.0.2.1" in page
     assert "2001:db8::1" in page
     assert "192.0.2.99" not in page
