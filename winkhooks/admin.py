@@ -57,7 +57,9 @@ class WinkhooksAdminSite(admin.AdminSite):
         if not request.user.is_authenticated:
             return redirect_to_login(next_url)
         if not request.user.is_staff:
-            explanation = _("The administration is for the staff of Wink. If you have another user for it, sign out first.")
+            explanation = _(
+                "The administration is for the staff of Wink. If you have another user for it, sign out first."
+            )
             return render(request, "403.html", {"explanation": explanation}, status=403)
         return self._lead_to_second_factor(request, next_url)
 

@@ -8,7 +8,7 @@ import pytest
 from celery import current_app
 from celery.exceptions import SoftTimeLimitExceeded
 from django.core import mail
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection
 from django.test import Client
@@ -56,9 +56,10 @@ def test_it_goes_out_once_and_is_gone(letter: Letter) -> None:
     [email] = mail.outbox
     assert email.to == [TO]
     assert email.extra_headers["Auto-Submitted"] == "auto-generated"
-    [(html, kind)] = email.alternatives  # type: ignore[attr-defined]
+    assert isinstance(email, EmailMultiAlternatives)
+    [(html, kind)] = email.alternatives
     assert kind == "text/html"
-    assert '<html lang="en">' in html
+    assert '<html lang="en">' in str(html)
     assert not Letter.objects.exists()
 
 
