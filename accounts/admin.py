@@ -1,15 +1,18 @@
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext_lazy
+from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit, invitations
+from accounts import audit, invitations, second_factor
 from accounts.audit import AuditEntry
 from accounts.models import Account, Invitation, Membership, User
 from webhooks.models import Event, Webhook
@@ -23,6 +26,10 @@ from winkhooks.admin import (
     exact_time,
     list_link,
 )
+
+# Who writes into these tables can sign in as others; what staff are to do with them, users have an action for.
+for model in (EmailAddress, Authenticator, UserSession):
+    admin.site.unregister(model)
 
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # has no type parameters when it runs
@@ -66,6 +73,7 @@ class UserAdmin(ModelAdmin, BaseUserAdmin):  # type: ignore[type-arg]
     ordering = ("email",)
     readonly_fields = ("id", "last_login", "date_joined")
     inlines = (MembershipInline,)
+    actions = ("remove_second_factors",)
     fieldsets = (
         (None, {"fields": ("id", "email", "password")}),
         (_("About"), {"fields": ("name", "language")}),
@@ -106,6 +114,24 @@ class UserAdmin(ModelAdmin, BaseUserAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    @admin.action(description=_("Remove the second factors of those who have lost them"), permissions=["change"])
+    def remove_second_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        users = [user for user in queryset if self.has_change_permission(request, user)]
+        removed = sum(second_factor.remove_all(user) for user in users)
+        text = ngettext(
+            "The second factors of %(count)d user were removed.",
+            "The second factors of %(count)d users were removed.",
+            removed,
+        )
+        self.message_user(request, text % {"count": removed}, messages.SUCCESS)
+        if refused := queryset.count() - len(users):
+            text = ngettext(
+                "%(count)d user is one whom only superusers may change.",
+                "%(count)d users are ones whom only superusers may change.",
+                refused,
+            )
+            self.message_user(request, text % {"count": refused}, messages.ERROR)
 
 
 @admin.register(Account)

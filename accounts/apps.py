@@ -7,6 +7,7 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
-        from accounts import sign_in_audit
+        from accounts import second_factor, sign_in_audit
 
         sign_in_audit.connect()
+        second_factor.connect()

@@ -78,6 +78,7 @@ class Action(models.TextChoices):
     SIGNED_IN = "sign_in.succeeded", _("%(target)s signed in.")
     SIGNED_OUT = "sign_in.ended", _("%(target)s signed out.")
     SIGN_IN_FAILED = "sign_in.failed", _("Somebody failed to sign in as %(target)s.")
+    EMAIL_CHANGED = "sign_in.email_changed", _("%(target)s signs in with another e-mail address.")
     PASSWORD_CHANGED = "sign_in.password_changed", _("The password of %(target)s was changed.")
     SECOND_FACTOR_ADDED = "sign_in.factor_added", _("%(target)s got another second factor.")
     SECOND_FACTOR_REMOVED = "sign_in.factor_removed", _("A second factor of %(target)s was removed.")

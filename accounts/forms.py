@@ -1,8 +1,18 @@
 from typing import TYPE_CHECKING, Any
 
+from allauth.account import forms as allauth_forms
+from allauth.account.adapter import get_adapter as get_account_adapter
+from allauth.core.internal.cryptokit import normalize_user_code
+from allauth.mfa import app_settings as mfa_settings
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.base import forms as mfa_forms
+from allauth.mfa.totp.forms import ActivateTOTPForm
+from allauth.mfa.webauthn import forms as webauthn_forms
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm
+from django.contrib.auth.forms import BaseUserCreationForm
+from django.core.cache import cache
 from django.db import transaction
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit, limits
@@ -19,6 +29,11 @@ else:
     UserCreationForm = BaseUserCreationForm
 
 
+# So long a code of an app is taken, with those before and after the present one.
+CODE_SECONDS = mfa_settings.TOTP_PERIOD * (2 * mfa_settings.TOTP_TOLERANCE + 1)
+PASSKEY_NAME_LENGTH = 100
+
+
 class PageForm(forms.BaseForm):
     """A form that is what its page is for: its first field has the focus, unless errors are to be read first."""
 
@@ -30,22 +45,156 @@ class PageForm(forms.BaseForm):
             first_field.widget.attrs["autofocus"] = True
 
 
-class SignInForm(PageForm, AuthenticationForm):
+class SignInPageForm(PageForm):
+    """A form of allauth in the portal's look: labels stand above the fields instead of in them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            attrs = field.widget.attrs
+            attrs.pop("placeholder", None)
+            attrs["class"] = "form-check-input" if isinstance(field, forms.BooleanField) else "form-control"
+
+
+class SignInForm(SignInPageForm, allauth_forms.LoginForm):
     """Sign in by e-mail address; every failure reads the same, so that it does not tell who has a user here."""
 
-    username = forms.EmailField(
-        label=_("E-mail address"),
-        widget=forms.EmailInput(attrs={"class": "form-control", "autocomplete": "username"}),
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"].label = _("E-mail address")
+        self.fields["login"].widget.attrs["autocomplete"] = "username"
+        self.fields["password"].label = _("Password")
+        self.fields["password"].help_text = ""
+
+    def add_prefix(self, field_name: str) -> str:
+        """Send the address under the name that password managers look for."""
+        return super().add_prefix("username" if field_name == "login" else field_name)
+
+
+class PasswordResetForm(SignInPageForm, allauth_forms.ResetPasswordForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = _("E-mail address")
+        self.fields["email"].widget.attrs["autocomplete"] = "username"
+
+    def save(self, request: HttpRequest, **kwargs: Any) -> str:
+        email: str = self.cleaned_data["email"]
+        if self.users:
+            return str(super().save(request, **kwargs))
+        # That of allauth leads to where people sign up, which nobody does here.
+        get_account_adapter().send_mail("account/email/unknown_account", email, {})
+        return email
+
+
+def _label_new_passwords(form: forms.BaseForm) -> None:
+    form.fields["password1"].label = _("New password")
+    form.fields["password2"].label = _("New password again")
+
+
+class NewPasswordForm(SignInPageForm, allauth_forms.ResetPasswordKeyForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _label_new_passwords(self)
+
+
+class PasswordSetForm(SignInPageForm, allauth_forms.SetPasswordForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _label_new_passwords(self)
+
+
+class PasswordChangeForm(SignInPageForm, allauth_forms.ChangePasswordForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["oldpassword"].label = _("Current password")
+        self.fields["oldpassword"].help_text = ""
+        _label_new_passwords(self)
+
+
+class EmailChangeForm(SignInPageForm, allauth_forms.AddEmailForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = _("New e-mail address")
+
+
+class PasswordConfirmForm(SignInPageForm, allauth_forms.ReauthenticateForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password"].label = _("Password")
+        self.fields["password"].help_text = ""
+
+
+class CodeForm(SignInPageForm):
+    """Ask for a code of an app, or a recovery code."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["code"].label = _("Code")
+
+    def clean_code(self) -> str:
+        """Refuse a code that was used before; allauth does so for the half a minute in which an app shows it alone."""
+        code: str = super().clean_code()  # type: ignore[misc]
+        used = f"second_factor.used:{self.user.pk}:{normalize_user_code(code)}"  # type: ignore[attr-defined]
+        if not cache.add(used, True, timeout=CODE_SECONDS):
+            raise get_adapter().validation_error("incorrect_code")
+        return code
+
+
+class SecondFactorForm(CodeForm, mfa_forms.AuthenticateForm):
+    pass
+
+
+class SecondFactorConfirmForm(CodeForm, mfa_forms.ReauthenticateForm):
+    pass
+
+
+class AppAddForm(CodeForm, ActivateTOTPForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["code"].label = _("Code that the app shows")
+        self.fields["code"].widget.attrs["inputmode"] = "numeric"
+
+
+class CredentialForm(forms.BaseForm):
+    """Take what no browser sends for a passkey that is wrong; the libraries that read it break on some of it."""
+
+    def full_clean(self) -> None:
+        try:
+            super().full_clean()
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+            self.add_error("credential", get_adapter().validation_error("incorrect_code"))
+
+
+class PasskeySignInForm(CredentialForm, webauthn_forms.LoginWebAuthnForm):
+    pass
+
+
+class PasskeyFactorForm(CredentialForm, webauthn_forms.AuthenticateWebAuthnForm):
+    pass
+
+
+class PasskeyConfirmForm(CredentialForm, webauthn_forms.ReauthenticateWebAuthnForm):
+    pass
+
+
+class PasskeyAddForm(CredentialForm, SignInPageForm, webauthn_forms.AddWebAuthnForm):
+    # Not required: the device may have the passkey before the form comes.
+    name = forms.CharField(
+        label=_("Name"),
+        help_text=_("So that you recognise it, for example the name of your computer or phone."),
+        max_length=PASSKEY_NAME_LENGTH,
+        required=False,
     )
-    password = forms.CharField(
-        label=_("Password"),
-        strip=False,
-        widget=forms.PasswordInput(attrs={"class": "form-control", "autocomplete": "current-password"}),
-    )
-    error_messages = {
-        "invalid_login": _("The e-mail address or the password is wrong. Check both and try again."),
-        "inactive": _("The e-mail address or the password is wrong. Check both and try again."),
-    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["passwordless"].label = _("Sign in with this passkey alone, without a password")
+        self.fields["passwordless"].help_text = _("The device then asks for your fingerprint, face or PIN.")
+        self.fields["passwordless"].initial = True
+
+
+class PasskeyRenameForm(SignInPageForm, webauthn_forms.EditWebAuthnForm):
+    name = forms.CharField(label=_("Name"), max_length=PASSKEY_NAME_LENGTH)
 
 
 class AccountForm(PageForm, AccountModelForm):

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
+from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -13,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
+from webhooks.fields import EncryptedTextField
 from winkhooks.uuid7 import uuid7
 
 
@@ -72,6 +74,22 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the user, with the address as a confirmed one.
+
+        Whoever writes it answers for it: staff, the link of an invitation, or the link that confirms a new address.
+        """
+        update_fields = kwargs.get("update_fields")
+        with transaction.atomic(using=kwargs.get("using")):
+            super().save(*args, **kwargs)
+            if update_fields is None or "email" in update_fields:
+                self._confirm_address()
+
+    def _confirm_address(self) -> None:
+        address = self.email.lower()
+        EmailAddress.objects.filter(user=self, email=address, primary=False).delete()
+        EmailAddress.objects.update_or_create(user=self, primary=True, defaults={"email": address, "verified": True})
 
     def get_full_name(self) -> str:
         return self.name or self.email
@@ -263,3 +281,19 @@ class Invitation(models.Model):
 
     def is_to(self, user: User) -> bool:
         return self.email.lower() == user.email.lower()
+
+
+class Letter(models.Model):
+    """An e-mail about signing in that is to be sent; `letters` sends it, and then it is gone."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    to = models.EmailField()
+    language = models.CharField(max_length=10)
+    subject = models.CharField(max_length=255)
+    # It may hold a link with which a password can be reset.
+    text = EncryptedTextField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    send_after = models.DateTimeField(default=timezone.now, db_index=True)
+
+    def __str__(self) -> str:
+        return self.to

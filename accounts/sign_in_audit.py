@@ -23,12 +23,13 @@ def connect() -> None:
     signals.user_logged_out.connect(note_sign_out, dispatch_uid="audit.signed_out")
     signals.user_login_failed.connect(note_failure, dispatch_uid="audit.sign_in_failed")
     if apps.is_installed("allauth.account"):
-        from allauth.account.signals import password_changed, password_reset  # type: ignore[import-untyped]
+        from allauth.account.signals import email_changed, password_changed, password_reset
 
+        email_changed.connect(note_email, dispatch_uid="audit.email_changed")
         password_changed.connect(note_password, dispatch_uid="audit.password_changed")
         password_reset.connect(note_password, dispatch_uid="audit.password_reset")
     if apps.is_installed("allauth.mfa"):
-        from allauth.mfa.signals import (  # type: ignore[import-untyped]
+        from allauth.mfa.signals import (
             authenticator_added,
             authenticator_removed,
             authenticator_reset,
@@ -63,6 +64,11 @@ def note_failure(*, credentials: dict[str, Any], **kwargs: Any) -> None:
         audit.record(Action.SIGN_IN_FAILED, account=None, target=user.get_full_name(), target_id=user.pk)
 
 
+def note_email(*, user: User, from_email_address: Any, to_email_address: Any, **kwargs: Any) -> None:
+    earlier = from_email_address and from_email_address.email
+    _note(Action.EMAIL_CHANGED, user, {"email": (earlier, to_email_address.email)})
+
+
 def note_password(*, user: User, **kwargs: Any) -> None:
     _note(Action.PASSWORD_CHANGED, user)
 
@@ -79,5 +85,7 @@ def note_factor_reset(*, user: User, **kwargs: Any) -> None:
     _note(Action.SECOND_FACTOR_RESET, user)
 
 
-def _note(action: Action, user: User) -> None:
-    audit.record(action, account=None, target=user.get_full_name(), target_id=user.pk, actor=user)
+def _note(action: Action, user: User, changes: dict[str, tuple[str | None, str]] | None = None) -> None:
+    audit.record(
+        action, account=None, target=user.get_full_name(), target_id=user.pk, actor=user, changes=changes or {}
+    )

@@ -1,8 +1,11 @@
 """What Celery runs for accounts. What there is to send stands in the database."""
 
-from celery import shared_task
+from importlib import import_module
 
-from accounts import invitations
+from celery import shared_task
+from django.conf import settings
+
+from accounts import invitations, letters
 
 
 @shared_task(soft_time_limit=invitations.SEND_SECONDS)
@@ -10,3 +13,16 @@ def send_invitations() -> None:
     """Send the invitation that has waited longest; then have the next one sent, unless mail is down."""
     if invitations.send_next():
         send_invitations.apply_async(expires=invitations.MESSAGE_SECONDS)
+
+
+@shared_task(soft_time_limit=letters.SEND_SECONDS)
+def send_letters() -> None:
+    """Send the letter that has waited longest; then have the next one sent, unless mail is down."""
+    if letters.send_next():
+        send_letters.apply_async(expires=letters.MESSAGE_SECONDS)
+
+
+@shared_task
+def clear_sessions() -> None:
+    """Remove the sessions that have expired."""
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()

@@ -15,8 +15,8 @@ manager_urls = [
 ]
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="accounts:account_list"), name="home"),
-    path("sign-in/", session.SignInView.as_view(), name="sign_in"),
-    path("sign-out/", session.SignOutView.as_view(), name="sign_out"),
+    path("sign-in/", session.sign_in, name="sign_in"),
+    path("sign-out/", session.sign_out, name="sign_out"),
     path("language/", session.language_set, name="language_set"),
     path("invitations/<str:token>/", invitation.invitation_accept, name="invitation_accept"),
     path("accounts/", account.account_list, name="account_list"),

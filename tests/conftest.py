@@ -8,6 +8,7 @@ from typing import Any
 import hypothesis
 import pytest
 from django.apps import apps
+from django.core.cache import cache
 from django.db import connection
 from django.db.models.signals import post_migrate
 from django.test import Client
@@ -108,6 +109,15 @@ def history_can_be_emptied(django_db_setup: None, django_db_blocker: DjangoDbBlo
 @pytest.fixture(autouse=True)
 def fast_passwords(settings: Settings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def own_limits(settings: Settings) -> Iterator[None]:
+    """Count attempts to sign in for each test alone, and without the database."""
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    cache.clear()
+    yield
+    cache.clear()
 
 
 @pytest.fixture

@@ -131,6 +131,19 @@ def check_guard_is_closed(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+@register
+def check_staff_has_second_factor(**kwargs: Any) -> list[CheckMessage]:
+    if settings.DEBUG or settings.STAFF_REQUIRES_MFA:
+        return []
+    return [
+        CheckWarning(
+            "STAFF_REQUIRES_MFA is off: a password that leaks opens the administration, and with it every account.",
+            hint="Set it to True.",
+            id="webhooks.W006",
+        )
+    ]
+
+
 def check_sqlite_has_one_writer(processes: int) -> list[CheckMessage]:
     """Warn where a worker of several processes uses SQLite. It alone knows how many it has, so that it asks."""
     if processes == 1 or not settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):

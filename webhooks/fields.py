@@ -21,6 +21,21 @@ def _forget_keys(*, setting: str, **kwargs: Any) -> None:
         _fernet.cache_clear()
 
 
+def encrypt(text: str) -> str:
+    """Encrypt a text under the first of `WEBHOOK_SECRET_KEYS`."""
+    return _fernet().encrypt(text.encode()).decode()
+
+
+def decrypt(encrypted: str) -> str:
+    """Read what any of `WEBHOOK_SECRET_KEYS` encrypted; raise ImproperlyConfigured where its key is missing."""
+    try:
+        return _fernet().decrypt(encrypted).decode()
+    except InvalidToken:
+        raise ImproperlyConfigured(
+            "A secret cannot be decrypted: the key it was written with is missing in WEBHOOK_SECRET_KEYS."
+        ) from None
+
+
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # not generic at run time
     """A text that stands in the database encrypted, under the first of `WEBHOOK_SECRET_KEYS`; any of them reads it.
 
@@ -29,14 +44,7 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # not gen
 
     def get_prep_value(self, value: Any) -> str | None:
         text = super().get_prep_value(value)
-        return _fernet().encrypt(text.encode()).decode() if text else text
+        return encrypt(text) if text else text
 
     def from_db_value(self, value: str | None, expression: Any, connection: BaseDatabaseWrapper) -> str | None:
-        if not value:
-            return value
-        try:
-            return _fernet().decrypt(value).decode()
-        except InvalidToken:
-            raise ImproperlyConfigured(
-                "A signing secret cannot be decrypted: the key it was written with is missing in WEBHOOK_SECRET_KEYS."
-            ) from None
+        return decrypt(value) if value else value

@@ -5,18 +5,21 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.apps import AdminConfig
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import DateTimeField, Model, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.urls import path, reverse
 from django.utils import dateformat, timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
-from django.utils.http import urlencode
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -35,6 +38,50 @@ class WinkhooksAdminSite(admin.AdminSite):
     site_title = "Winkhooks"
     index_title = _("Administration")
     site_url = "/"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Let in staff, who must have given a second factor in this session where STAFF_REQUIRES_MFA is on."""
+        from accounts import second_factor
+
+        return super().has_permission(request) and (not settings.STAFF_REQUIRES_MFA or second_factor.was_given(request))
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Lead to what is still missing: signing in, where everybody does, or a second factor."""
+        from django.contrib.auth.views import redirect_to_login
+
+        next_url = request.GET.get(REDIRECT_FIELD_NAME, "")
+        if not url_has_allowed_host_and_scheme(next_url, {request.get_host()}, request.is_secure()):
+            next_url = reverse("admin:index")
+        if self.has_permission(request):
+            return redirect(next_url)
+        if not request.user.is_authenticated:
+            return redirect_to_login(next_url)
+        if not request.user.is_staff:
+            explanation = _(
+                "The administration is for the staff of Wink. If you have another user for it, sign out first."
+            )
+            return render(request, "403.html", {"explanation": explanation}, status=403)
+        return self._lead_to_second_factor(request, next_url)
+
+    def _lead_to_second_factor(self, request: HttpRequest, next_url: str) -> HttpResponse:
+        from allauth.account.adapter import get_adapter
+        from django.contrib.auth.views import redirect_to_login
+
+        methods = get_adapter().get_reauthentication_methods(request.user)
+        pages = [method["url"] for method in methods if method["id"].startswith("mfa_")]
+        if pages:
+            return redirect_to_login(next_url, pages[0])
+        messages.warning(
+            request,
+            _("The administration needs a second factor. Add an authenticator app or a passkey, and open it again."),
+        )
+        return redirect("mfa_index")
+
+    def password_change(  # type: ignore[override]  # nor does Django's itself always render a template
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Lead to where everybody changes their password."""
+        return redirect("account_change_password")
 
     def get_urls(self) -> list[Any]:
         # The administrations of the apps are made of what stands below, so that they come after it.

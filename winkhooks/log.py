@@ -4,8 +4,14 @@ import re
 
 from structlog.typing import EventDict, WrappedLogger
 
-# In the link of an invitation, and in the one that stops e-mails.
-TOKEN = re.compile(r"(?<=/invitations/)[0-9a-f]{32}\.[\w.-]+|(?<=/notices/stop/)[\w.-]+")
+# In the links of an invitation, of one that stops e-mails, of a new password, and of a new address.
+PATHS = ("/invitations/", "/notices/stop/", "/password/reset/", "/email/confirm/")
+TOKENS = re.compile(
+    r"(?<=/invitations/)[0-9a-f]{32}\.[\w.-]+"
+    r"|(?<=/notices/stop/)[\w.-]+"
+    r"|(?<=/password/reset/)[0-9a-f]{32}/[\w-]+"
+    r"|(?<=/email/confirm/)[\w:.-]+"
+)
 
 
 def hide_tokens(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -14,6 +20,6 @@ def hide_tokens(logger: WrappedLogger, method: str, event: EventDict) -> EventDi
     if event.get("logger") == "celery.redirected":
         return event
     for name, value in event.items():
-        if isinstance(value, str) and ("/invitations/" in value or "/notices/stop/" in value):
-            event[name] = TOKEN.sub("…", value)
+        if isinstance(value, str) and any(path in value for path in PATHS):
+            event[name] = TOKENS.sub("…", value)
     return event

@@ -198,6 +198,10 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "csp",
     "django_structlog",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "accounts",
     "webhooks",
 ]
@@ -215,6 +219,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.UserLanguageMiddleware",
     "accounts.middleware.AuditMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
@@ -300,10 +305,64 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "accounts:account_list"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"
 CSRF_FAILURE_VIEW = "accounts.views.session.csrf_failure"
+# From the sign-in on, however much the session is used.
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+STAFF_REQUIRES_MFA = boolean("STAFF_REQUIRES_MFA", not DEBUG)
+
+ACCOUNT_ADAPTER = "accounts.adapters.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+# A user has one address. Another one takes its place once it is confirmed.
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_FORMS = {
+    "login": "accounts.forms.SignInForm",
+    "add_email": "accounts.forms.EmailChangeForm",
+    "change_password": "accounts.forms.PasswordChangeForm",
+    "set_password": "accounts.forms.PasswordSetForm",
+    "reset_password": "accounts.forms.PasswordResetForm",
+    "reset_password_from_key": "accounts.forms.NewPasswordForm",
+    "reauthenticate": "accounts.forms.PasswordConfirmForm",
+}
+MFA_ADAPTER = "accounts.adapters.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Winkhooks"
+# A clock that is half a minute off is none of the user's doing.
+MFA_TOTP_TOLERANCE = 1
+# Browsers offer passkeys over https and on localhost. The latter is for trying the portal out.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not SESSION_COOKIE_SECURE
+MFA_FORMS = {
+    "authenticate": "accounts.forms.SecondFactorForm",
+    "reauthenticate": "accounts.forms.SecondFactorConfirmForm",
+    "activate_totp": "accounts.forms.AppAddForm",
+    "login_webauthn": "accounts.forms.PasskeySignInForm",
+    "authenticate_webauthn": "accounts.forms.PasskeyFactorForm",
+    "reauthenticate_webauthn": "accounts.forms.PasskeyConfirmForm",
+    "add_webauthn": "accounts.forms.PasskeyAddForm",
+    "edit_webauthn": "accounts.forms.PasskeyRenameForm",
+}
+
+# Counts of attempts to sign in, shared by all processes. It is in the database, so that people can sign in, and are
+# kept from guessing, while the broker is down.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "cache",
+        # Some thousand addresses may be under attack at once, each with a few counts.
+        "OPTIONS": {"MAX_ENTRIES": 50_000},
+    }
+}
 
 # E-mails
 
@@ -365,6 +424,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "accounts.tasks.send_invitations",
         "schedule": timedelta(minutes=1),
         "options": {"expires": 150},
+    },
+    "send_letters": {
+        "task": "accounts.tasks.send_letters",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 150},
+    },
+    "clear_sessions": {
+        "task": "accounts.tasks.clear_sessions",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 3600},
     },
     "purge": {"task": "webhooks.tasks.purge", "schedule": timedelta(hours=1), "options": {"expires": 3600}},
 }

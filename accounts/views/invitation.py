@@ -1,7 +1,7 @@
 from uuid import UUID
 
+from allauth.account.utils import perform_login
 from django.contrib import messages
-from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -105,7 +105,7 @@ def _accept_as_new(request: HttpRequest, invitation: Invitation) -> HttpResponse
     if form.is_valid():
         joined = invitations.accept_as_new(invitation, form.save(commit=False))
         if joined:
-            login(request, user)
+            perform_login(request, user)
         return _lead_on(request, invitation, joined=joined)
     return render(request, "accounts/invitation_accept.html", {"invitation": invitation, "form": form})
 

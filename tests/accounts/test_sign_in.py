@@ -103,13 +103,13 @@ def test_it_keeps_the_address_that_was_typed_but_not_the_password(client: Client
 def test_what_is_no_address_is_said_at_the_field(client: Client) -> None:
     response = sign_in(client, email="nobody")
 
-    assert response.context["form"].errors["username"] == ["Enter a valid email address."]  # type: ignore[attr-defined]
+    assert response.context["form"].errors["login"] == ["Enter a valid email address."]  # type: ignore[attr-defined]
 
 
 def test_empty_fields_are_said_at_the_fields(client: Client) -> None:
     errors = sign_in(client, email="", password="").context["form"].errors  # type: ignore[attr-defined]
 
-    assert errors == {"username": ["This field is required."], "password": ["This field is required."]}
+    assert errors == {"login": ["This field is required."], "password": ["This field is required."]}
 
 
 class TestStaleForm:
@@ -148,9 +148,9 @@ class TestStaleForm:
 
     def test_that_of_the_administration_leads_there(self, client: Client, db: None) -> None:
         User.objects.create_superuser("owner@example.com", PASSWORD)
-        token = self.token(client, "/admin/login/")
-        self.submit(client, token, "/admin/login/", next="/admin/webhooks/")
-        response = self.submit(client, token, "/admin/login/", next="/admin/webhooks/", follow=True)
+        token = str(client.get("/admin/webhooks/", follow=True).context["csrf_token"])
+        self.submit(client, token, next="/admin/webhooks/")
+        response = self.submit(client, token, next="/admin/webhooks/", follow=True)
         assert response.redirect_chain == [("/admin/webhooks/", 302)]  # type: ignore[attr-defined]
         assert "You had signed in already, as owner@example.com." in response.content.decode()
 

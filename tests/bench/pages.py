@@ -65,6 +65,20 @@ DELIVERY_LISTS = (
 RECOVERY = {"since": "{start}", "until": "{now}", "time_zone": "UTC"}
 PAGES: dict[str, tuple[Visit, ...]] = {
     "accounts:sign_in": (Visit(anonymous=True),),
+    # The same pages under the names that allauth knows them by, and those of one's own security.
+    "account_login": (Visit(anonymous=True),),
+    "account_reset_password": (Visit(anonymous=True),),
+    "account_reset_password_done": (Visit(anonymous=True),),
+    "account_reset_password_from_key": (Visit(at={"uidb36": "account_id", "key": "account_id"}, anonymous=True),),
+    "account_reset_password_from_key_done": (Visit(anonymous=True),),
+    "account_email_verification_sent": (Visit(anonymous=True),),
+    "account_confirm_email": (Visit(at={"key": "account_id"}, anonymous=True),),
+    "account_reauthenticate": PLAIN,
+    "account_email": PLAIN,
+    "account_change_password": PLAIN,
+    "usersessions_list": PLAIN,
+    "mfa_index": PLAIN,
+    "mfa_list_webauthn": PLAIN,
     "accounts:account_list": PLAIN,
     "accounts:account_create": PLAIN,
     "accounts:account_overview": PLAIN,
@@ -164,6 +178,22 @@ NO_PAGES = {
     "webhooks:delivery_redeliver",
     "webhooks:recovery_cancel",
     "favicon.ico",
+    "account_logout",
+    "mfa_login_webauthn",
+    "usersessions_end",
+    # Those who have no password, no second factor, or have not confirmed that it is they are led elsewhere.
+    "account_set_password",
+    "mfa_authenticate",
+    "mfa_reauthenticate",
+    "mfa_reauthenticate_webauthn",
+    "mfa_activate_totp",
+    "mfa_deactivate_totp",
+    "mfa_add_webauthn",
+    "mfa_edit_webauthn",
+    "mfa_remove_webauthn",
+    "mfa_view_recovery_codes",
+    "mfa_generate_recovery_codes",
+    "mfa_download_recovery_codes",
 }
 # Staff look at the whole table; it is told how long that takes, but not held against the bar.
 ADMIN_PAGES: dict[str, tuple[Visit, ...]] = {

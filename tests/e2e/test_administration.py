@@ -56,10 +56,11 @@ IN_BOTH_LOOKS = pytest.mark.parametrize(
 def sign_in(page: Page, stack: Stack) -> None:
     email = f"staff-{uuid.uuid4().hex}@example.com"
     stack.call(actions.make_superuser, email, PASSWORD)
-    page.goto(f"{stack.url}/admin/login/")
+    page.goto(f"{stack.url}/admin/")
     page.locator("[name=username]").fill(email)
     page.locator("[name=password]").fill(PASSWORD)
-    page.locator("#login-form [type=submit]").click()
+    page.locator("main form [type=submit]").first.click()
+    page.wait_for_url("**/admin/")
 
 
 @IN_BOTH_LOOKS

@@ -1,11 +1,19 @@
 """The people of the tests of security, and one row of everything in an account."""
 
+import json
+import time
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from allauth.account.utils import user_pk_to_url_str
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from allauth.mfa.webauthn.internal.auth import WebAuthn
+from allauth.usersessions.models import UserSession
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
@@ -18,6 +26,7 @@ from accounts import invitations
 from accounts.audit import Action, AuditEntry
 from accounts.models import Account, Invitation, Membership, Role, User
 from tests.conftest import PASSWORD, make_member, make_user
+from tests.passkeys import Passkey
 from tests.webhooks.admin.pages import make_attempt, make_delivery, make_recovery
 from webhooks import notice_link
 from webhooks.models import Attempt, Delivery, Event, Recovery, Webhook
@@ -127,17 +136,37 @@ def let_view_everything(user: User) -> None:
 
 
 def signed_in(user: User | None, **options: Any) -> Client:
+    """Return a client of the user, who has just confirmed that it is they."""
     client = Client(**options)
     if user:
         client.force_login(user)
+        session = client.session
+        session["account_authentication_methods"] = [{"method": "password", "at": time.time(), "reauthenticated": True}]
+        session["account_authentication_methods_user"] = str(user.pk)
+        session.save()
     return client
+
+
+def make_second_factors(user: User) -> Authenticator:
+    """Give the user an app, recovery codes, and the passkey that is returned."""
+    TOTP.activate(user, generate_totp_secret())
+    RecoveryCodes.activate(user)
+    options = {"publicKey": {"challenge": "Y2hhbGxlbmdl", "user": {"id": ""}}}
+    passkey: Authenticator = WebAuthn.add(user, "Laptop", json.loads(Passkey().register(options))).instance
+    return passkey
 
 
 def path_values(estate: Estate) -> dict[str, Any]:
     """Return all that stands in the paths of the portal and of the administration."""
+    passkeys = Authenticator.objects.filter(user=estate.owner, type=Authenticator.Type.WEBAUTHN)
+    passkey = passkeys.first() or make_second_factors(estate.owner)
+    session, _ = UserSession.objects.get_or_create(user=estate.owner, ip="192.0.2.1", session_key="of-the-owner")
     return {
         **estate.rows(),
         **estate.ids(),
+        "pk": passkey.pk,
+        "session_id": session.pk,
+        "uidb36": user_pk_to_url_str(estate.owner),
         "token": invitations.token_of(estate.invitation),
         "stop_token": notice_link.token_for(estate.colleague, estate.webhook),
         "key": "booking.created",
@@ -159,6 +188,9 @@ def everything() -> dict[str, list[Any]]:
     models: list[type[Any]] = [
         *apps.get_app_config("accounts").get_models(),
         *apps.get_app_config("webhooks").get_models(),
+        *apps.get_app_config("account").get_models(),
+        *apps.get_app_config("mfa").get_models(),
+        *apps.get_app_config("usersessions").get_models(),
         LogEntry,
     ]
     return {model._meta.label: sorted(map(repr, _rows(model).values_list(*_columns(model)))) for model in models}

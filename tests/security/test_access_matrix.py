@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache as attempts
 from django.db import transaction
 from django.http.response import HttpResponseBase
 from django.test import Client
@@ -66,6 +67,8 @@ def send(client: Client, method: str, url: str) -> HttpResponseBase:
     sender = Client()
     sender.cookies.update(client.cookies)
     sender.raise_request_exception = False
+    # It is the first of its kind, so that no limit is reached.
+    attempts.clear()
     with forgotten():
         return sender.generic(method, url)
 

@@ -59,7 +59,7 @@ def test_no_form_is_taken(who: str, token: str | None) -> None:
 def _refuses(client: Client, route: Route, url: str, form: dict[str, str], who: str) -> bool:
     if route.name in EXEMPT:
         return True
-    if route.name in ("accounts:sign_in", "admin:login"):
+    if route.name in ("accounts:sign_in", "account_login"):
         # Who has signed in already, in another tab, is led on.
         return client.post(url, form).status_code == 302
     return is_refused(client, url, form)

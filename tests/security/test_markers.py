@@ -290,7 +290,7 @@ def test_failing_views_tell_none(
             {"type": "webhook.test", "object": "{}", "key": str(estate.account.pk)},
         ),
         "sign_in": (
-            "django.contrib.auth.backends.ModelBackend.authenticate",
+            "allauth.account.auth_backends.AuthenticationBackend.authenticate",
             reverse("accounts:sign_in"),
             {"username": "x@example.com", "password": PASSWORD},
         ),

@@ -12,6 +12,7 @@ def set_up_as_an_installation(settings: Settings) -> None:
     settings.SECRET_KEY = "of-this-installation-alone"
     settings.WEBHOOK_SECRET_KEYS = ["MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="]
     settings.PORTAL_URL = "https://webhooks.example.com"
+    settings.STAFF_REQUIRES_MFA = True
 
 
 def ids() -> list[str]:
@@ -25,7 +26,7 @@ def test_the_defaults_are_in_order() -> None:
 def test_every_message_says_what_to_do(settings: Settings) -> None:
     make_everything_wrong(settings)
     messages = run_checks()
-    assert len(messages) == 8
+    assert len(messages) == 9
     for message in messages:
         assert message.msg.endswith(".")
         assert message.hint
@@ -38,6 +39,7 @@ def make_everything_wrong(settings: Settings) -> None:
     settings.PORTAL_URL = "http://localhost:8000"
     settings.WEBHOOK_REQUIRE_HTTPS = False
     settings.WEBHOOK_ALLOWED_NETWORKS = [ipaddress.ip_network("10.0.0.0/8")]
+    settings.STAFF_REQUIRES_MFA = False
     settings.WEBHOOK_LEASE_SECONDS = 1.0
     settings.WEBHOOK_IN_FLIGHT = 501
 
@@ -97,6 +99,11 @@ def test_an_open_guard_is_a_warning_that_shows_what_is_open(settings: Settings) 
     [message] = run_checks()
     assert message.id == "webhooks.W005"
     assert "opens 10.1.0.0/16, fd00:1::/32:" in message.msg
+
+
+def test_staff_without_a_second_factor_is_a_warning(settings: Settings) -> None:
+    settings.STAFF_REQUIRES_MFA = False
+    assert ids() == ["webhooks.W006"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from webhooks.secret_keys import reencrypt
 
 class Command(BaseCommand):
     help = (
-        "Encrypts all signing secrets under the first of WEBHOOK_SECRET_KEYS, beside running processes. "
+        "Encrypts all secrets in the database under the first of WEBHOOK_SECRET_KEYS, beside running processes. "
         "After it, the other keys can be taken out. It can be broken off and run again."
     )
 
@@ -19,8 +19,7 @@ class Command(BaseCommand):
             unreadable += done.unreadable
         self.stdout.write(f"Secrets encrypted anew: {changed}.")
         if unreadable:
-            ids = ", ".join(str(pk) for pk in unreadable)
             raise CommandError(
-                f"Secrets of {len(unreadable)} webhooks cannot be read with any of WEBHOOK_SECRET_KEYS, and stay as "
-                f"they are. Do not take out a key before they are read or rotated: {ids}."
+                "Some secrets cannot be read with any of WEBHOOK_SECRET_KEYS, and stay as they are. Do not take out a "
+                f"key before they are read, or made anew: {', '.join(unreadable)}."
             )

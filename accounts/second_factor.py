@@ -1,0 +1,49 @@
+"""The second factors of users: whether one was given, and what staff do for those who have lost theirs."""
+
+from typing import Any
+
+from allauth.account.internal.flows.login import get_authentication_records, record_authentication
+from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authenticator_added
+from allauth.usersessions.models import UserSession
+from django.db import transaction
+from django.http import HttpRequest
+
+from accounts import audit, letters
+from accounts.models import User
+
+
+def connect() -> None:
+    authenticator_added.connect(note_given, dispatch_uid="second_factor.given")
+
+
+def note_given(*, request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any) -> None:
+    """Take a factor that was just added as given: it was shown to work, and is not asked for again at once."""
+    if authenticator.type != Authenticator.Type.RECOVERY_CODES:
+        record_authentication(request, user, "mfa", id=authenticator.pk, type=authenticator.type)
+
+
+def was_given(request: HttpRequest) -> bool:
+    """Tell whether the user has given a second factor in this session that they still have."""
+    if not isinstance(request.user, User):
+        return False
+    records = get_authentication_records(request, request.user)
+    given = [record["id"] for record in records if record["method"] == "mfa"]
+    return bool(given) and Authenticator.objects.filter(user=request.user, pk__in=given).exists()
+
+
+def remove_all(user: User) -> bool:
+    """Take all second factors from a user who has lost them, and sign them out everywhere; return whether they had any.
+
+    From then on the password alone signs in, until the user adds a factor. They are told by e-mail.
+    """
+    with transaction.atomic():
+        removed, _ = Authenticator.objects.filter(user=user).delete()
+        if removed:
+            for session in UserSession.objects.filter(user=user):
+                session.end()
+            audit.record(
+                audit.Action.SECOND_FACTOR_REMOVED, account=None, target=user.get_full_name(), target_id=user.pk
+            )
+            letters.post("mfa/email/second_factors_removed", user.email, {"user": user})
+    return bool(removed)

@@ -1,0 +1,156 @@
+import socket
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from smtplib import SMTPRecipientsRefused, SMTPServerDisconnected
+from typing import Any
+
+import pytest
+from celery import current_app
+from celery.exceptions import SoftTimeLimitExceeded
+from django.core import mail
+from django.core.mail import EmailMessage, EmailMultiAlternatives
+from django.core.mail.backends.locmem import EmailBackend
+from django.db import connection
+from django.test import Client
+from django.utils import timezone, translation
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
+from structlog.testing import capture_logs
+from time_machine import TimeMachineFixture
+
+from accounts import letters, tasks
+from accounts.models import Letter, User
+
+pytestmark = [pytest.mark.storage, pytest.mark.django_db]
+
+TO = "somebody@example.com"
+UNKNOWN = "account/email/unknown_account"
+
+
+@pytest.fixture(autouse=True)
+def at_start(time_machine: TimeMachineFixture) -> None:
+    time_machine.move_to(datetime(2026, 11, 24, 9, 30, tzinfo=UTC))
+
+
+@pytest.fixture
+def letter(db: None) -> Letter:
+    with translation.override("en"):
+        return letters.post(UNKNOWN, TO, {})
+
+
+class FailingBackend(EmailBackend):
+    error: Exception = OSError()
+
+    def send_messages(self, messages: Sequence[EmailMessage]) -> Any:
+        raise self.error
+
+
+@pytest.fixture
+def failing(settings: Settings) -> type[FailingBackend]:
+    settings.EMAIL_BACKEND = f"{__name__}.FailingBackend"
+    return FailingBackend
+
+
+def test_it_goes_out_once_and_is_gone(letter: Letter) -> None:
+    assert letters.send_next()
+    assert not letters.send_next()
+    [email] = mail.outbox
+    assert email.to == [TO]
+    assert email.extra_headers["Auto-Submitted"] == "auto-generated"
+    assert isinstance(email, EmailMultiAlternatives)
+    [(html, kind)] = email.alternatives
+    assert kind == "text/html"
+    assert '<html lang="en">' in str(html)
+    assert not Letter.objects.exists()
+
+
+def test_its_text_is_encrypted_while_it_waits(owner: User, client: Client) -> None:
+    client.post("/password/reset/", {"email": owner.email})
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT text FROM accounts_letter")
+        [(stored,)] = cursor.fetchall()
+    assert stored.startswith("gAAAA")
+    assert "/password/reset/" in Letter.objects.get().text
+
+
+def test_it_is_in_the_language_of_the_user_or_of_the_page(owner: User) -> None:
+    User.objects.filter(pk=owner.pk).update(language="fi")
+    with translation.override("en"):
+        assert letters.post(UNKNOWN, owner.email, {}).language == "fi"
+        assert letters.post(UNKNOWN, TO, {}).language == "en"
+
+
+def test_names_cannot_write_headers(owner: User) -> None:
+    assert "\n" not in letters.post("account/email/password_reset_key", "a\nBcc: b@example.com", {}).subject
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SMTPServerDisconnected(), OSError(), SoftTimeLimitExceeded(), SMTPRecipientsRefused({TO: (450, b"later")})],
+)
+def test_while_mail_is_down_it_is_tried_again_each_minute(
+    letter: Letter,
+    failing: type[FailingBackend],
+    settings: Settings,
+    time_machine: TimeMachineFixture,
+    error: Exception,
+) -> None:
+    failing.error = error
+    with capture_logs() as log:
+        assert not letters.send_next()
+    assert [entry["event"] for entry in log] == ["mail_failed"]
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    assert not letters.send_next()
+    time_machine.shift(timedelta(seconds=61))
+    assert letters.send_next()
+    assert len(mail.outbox) == 1
+
+
+def test_what_the_mail_server_refuses_for_good_is_dropped(letter: Letter, failing: type[FailingBackend]) -> None:
+    failing.error = SMTPRecipientsRefused({TO: (550, b"unknown")})
+    with capture_logs() as log:
+        assert letters.send_next()
+    assert [entry["event"] for entry in log] == ["recipient_refused"]
+    assert TO not in str(log)
+    assert not Letter.objects.exists()
+
+
+def test_what_is_old_is_dropped(letter: Letter, time_machine: TimeMachineFixture) -> None:
+    time_machine.shift(letters.KEEP_FOR + timedelta(minutes=1))
+    assert not letters.send_next()
+    assert mail.outbox == []
+    assert not Letter.objects.exists()
+
+
+def test_what_another_worker_sends_is_left_to_it(letter: Letter) -> None:
+    Letter.objects.update(send_after=timezone.now() + letters.LEASE)
+    assert not letters.send_next()
+
+
+def test_a_lease_outlasts_the_task() -> None:
+    assert tasks.send_letters.soft_time_limit == letters.SEND_SECONDS
+    assert timedelta(seconds=letters.SEND_SECONDS) < letters.LEASE
+
+
+def test_a_worker_is_told_without_what_it_says(
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(current_app, "send_task", lambda *args, **kwargs: sent.append((args, kwargs)))
+    with django_capture_on_commit_callbacks(execute=True):
+        letters.post(UNKNOWN, TO, {})
+    [((name,), options)] = sent
+    assert name == "accounts.tasks.send_letters"
+    assert "args" not in options
+    assert "kwargs" not in options
+
+
+def test_a_broker_that_is_down_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(current_app.conf, "broker_write_url", f"redis://127.0.0.1:{closed.getsockname()[1]}")
+    with capture_logs() as log, django_capture_on_commit_callbacks(execute=True):
+        letters.post(UNKNOWN, TO, {})
+    assert [entry["event"] for entry in log] == ["broker_unreachable"]
+    assert Letter.objects.exists()
