@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -63,21 +63,6 @@ def chosen() -> list[str]:
     for url, line in zip(refused_urls(PORT), lines_of("refused_urls.txt"), strict=True):
         urls.setdefault(line.partition("\t")[2], url)
     return [urls[reason] for reason in sorted(CHOSEN)]
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Internet]:
-    with Internet(tmp_path_factory.mktemp("internet")) as network:
-        yield network
-
-
-@pytest.fixture
-def internet(network: Internet) -> Internet:
-    """The network, in which nobody has been called yet, and no name is known."""
-    network.call(inside.answer_with, {})
-    network.call(ways_in.forget)
-    network.call(inside.visits)
-    return network
 
 
 def visited_hosts(internet: Internet) -> list[str]:
