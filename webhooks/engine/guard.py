@@ -116,11 +116,12 @@ class RefusedPort(Refused):
 
 
 class Target(NamedTuple):
-    """Whom a URL calls: a name, or an address in its plain form."""
+    """Whom a URL calls: a name, or an address in its plain form; and the URL with its host in that form."""
 
     host: str
     port: int
     is_address: bool
+    url: str
 
 
 # Addresses
@@ -201,7 +202,9 @@ def target_of(url: str) -> Target:
     if not allows_port(port):
         raise RefusedPort(f"Port {port} may not be called.")
     address = _address_in(match["ipv6"], match["name"])
-    return Target(address or match["name"].lower(), port, bool(address))
+    host = address or match["name"].lower()
+    start, end = match.span("ipv6" if match["ipv6"] else "name")
+    return Target(host, port, bool(address), url[:start] + host + url[end:])
 
 
 def _address_in(ipv6: str | None, name: str) -> str:
@@ -210,7 +213,8 @@ def _address_in(ipv6: str | None, name: str) -> str:
     Raises ValueError where it is neither.
     """
     if ipv6:
-        return str(ipaddress.IPv6Address(ipv6))
+        # Not as Python writes it, which has two ways for those that carry IPv4 addresses.
+        return socket.inet_ntop(socket.AF_INET6, ipaddress.IPv6Address(ipv6).packed)
     if _NUMBER.fullmatch(name.lower().removesuffix(".").rpartition(".")[2]):
         try:
             return socket.inet_ntoa(socket.inet_aton(name.removesuffix(".")))

@@ -161,7 +161,8 @@ class _Transfer(Generic[Tag]):
         self.snippet = bytearray()
         self.started_at = datetime.now(UTC)
         self.target = guard.target_of(request.url)
-        self.curl.setopt(pycurl.URL, request.url.encode())
+        # Where libcurl reads the host in another spelling, it does not find the addresses that it is given for it.
+        self.curl.setopt(pycurl.URL, self.target.url.encode())
         headers = [f"{name}: {value}" for name, value in request.headers]
         if _BREAKS_A_HEADER.search("".join(headers)):
             raise ValueError("A header has a line break or a NUL in it.")

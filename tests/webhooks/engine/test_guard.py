@@ -86,7 +86,7 @@ def test_every_spelling_of_an_ipv4_address_is_the_same(number: int) -> None:
         ".".join(f"0{int(octet):o}" for octet in octets), f"{octets[0]}.{octets[1]}.{number & 0xFFFF}",
     ]  # fmt: skip
     for host in spellings:
-        assert guard.target_of(f"https://{host}/") == (plain, 443, True)
+        assert guard.target_of(f"https://{host}/") == (plain, 443, True, f"https://{plain}/")
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -241,6 +241,17 @@ def test_it_does_not_connect_to_an_address_that_is_refused(host: str, settings: 
             canary.accept()
 
 
+@pytest.mark.parametrize(
+    "host", ["[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0:0:0:0:0:FFFF:7F00:1]", "0x7f.1", "LOCALHOST"]
+)
+def test_a_host_is_called_however_it_is_spelled(host: str, receiver: Receiver) -> None:
+    answer = call(request(receiver.url.replace("127.0.0.1", host)))
+    assert (answer.http_status, answer.error) == (204, "")
+    assert receiver.requests[0].header("Host") in {
+        f"{plain}:{receiver.port}" for plain in ("[::ffff:127.0.0.1]", "127.0.0.1", "localhost")
+    }
+
+
 class NameServer:
     """What getaddrinfo answers; a name that it does not know hangs until `ended` is set."""
 
@@ -304,7 +315,7 @@ def test_a_name_is_looked_up_once_for_many_requests(receiver: Receiver, name_ser
 
 def test_libcurl_looks_up_nothing_itself(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     # As if the two read another host in the URL.
-    monkeypatch.setattr(guard, "target_of", lambda url: guard.Target("127.0.0.1", 1, is_address=True))
+    monkeypatch.setattr(guard, "target_of", lambda url: guard.Target("127.0.0.1", 1, is_address=True, url=url))
     answer = call(request(receiver.url.replace("127.0.0.1", "localhost")))
     assert answer.error == Attempt.Error.ADDRESS_REFUSED
     assert receiver.connections == 0
