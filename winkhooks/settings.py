@@ -22,7 +22,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 from django.utils.translation import gettext_lazy as _
 
-from winkhooks.log import hide_tokens
+from winkhooks.log import calm, calm_traceback, hide_tokens
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -460,10 +460,9 @@ LOGGING = {
             if LOG_JSON
             else [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                calm,
                 # By default it would show the values of local variables, secrets among them, where rich is installed.
-                structlog.dev.ConsoleRenderer(
-                    colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-                ),
+                structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=calm_traceback),
             ],
             "foreign_pre_chain": _log_processors,
         },
