@@ -142,7 +142,7 @@ class Receiver:
     gets 204. `requests` has what came, in order; `most_at_once` says how many requests waited for answers at one time.
     """
 
-    def __init__(self, *answers: Answer, host: str = "127.0.0.1", tls: bool = False) -> None:
+    def __init__(self, *answers: Answer, host: str = "127.0.0.1", tls: bool | ssl.SSLContext = False) -> None:
         self.requests: list[Received] = []
         self.connections = 0
         self.most_at_once = 0
@@ -236,7 +236,8 @@ class Receiver:
             yield peer
             return
         try:
-            secured = _tls_context().wrap_socket(peer, server_side=True)
+            context = self._tls if isinstance(self._tls, ssl.SSLContext) else _tls_context()
+            secured = context.wrap_socket(peer, server_side=True)
         except OSError as error:
             raise ConnectionEndedError from error
         with self._changed:

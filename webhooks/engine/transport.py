@@ -21,6 +21,7 @@ from django.conf import settings
 
 from webhooks.engine import guard, names
 from webhooks.models import Attempt
+from webhooks.readable import visible
 
 Tag = TypeVar("Tag")
 
@@ -30,7 +31,11 @@ MAX_SNIPPET_BYTES = 4096
 MAX_HEADER_BYTES = 16 * 1024
 # More headers than these, interim answers and all, are not taken: the connection is dropped.
 MOST_HEADER_BYTES = 64 * 1024
-TOO_MANY_HEADERS = "The answer has more than 64 KB of headers, so the connection was dropped."
+# The second is a limit of libcurl.
+TOO_MANY_HEADERS = (
+    "The answer has more than 64 KB of headers, so the connection was dropped.",
+    "The answer has more than 5,000 headers, so the connection was dropped.",
+)
 
 # A name or a value with one of these could add headers, or end them and begin a body.
 _BREAKS_A_HEADER = re.compile(r"[\r\n\0]")
@@ -40,6 +45,8 @@ CONNECTION_SECONDS = 300
 # So long what a name stands for is kept in libcurl: longer than `names` keeps it, so that it is there when it is used.
 PIN_SECONDS = 2 * int(names.KEEP_SECONDS)
 
+# More headers than libcurl holds: CURLE_TOO_LARGE, of which pycurl has no name.
+TOO_LARGE = 100
 ERROR_BY_CURL_CODE = {
     pycurl.E_OPERATION_TIMEDOUT: Attempt.Error.TIMEOUT,
     pycurl.E_COULDNT_RESOLVE_HOST: Attempt.Error.NAME,
@@ -54,7 +61,8 @@ ERROR_BY_CURL_CODE = {
     pycurl.E_UNSUPPORTED_PROTOCOL: Attempt.Error.PROTOCOL,
     pycurl.E_FTP_WEIRD_SERVER_REPLY: Attempt.Error.PROTOCOL,  # for HTTP too
     pycurl.E_HTTP2: Attempt.Error.PROTOCOL,
-    100: Attempt.Error.PROTOCOL,  # CURLE_TOO_LARGE, of which pycurl has no name: more headers than libcurl holds
+    pycurl.E_BAD_CONTENT_ENCODING: Attempt.Error.PROTOCOL,  # a transfer encoding that nobody asked for
+    TOO_LARGE: Attempt.Error.PROTOCOL,
 }
 
 
@@ -178,10 +186,13 @@ class _Transfer(Generic[Tag]):
         if self.refused:
             status, error = None, Attempt.Error.ADDRESS_REFUSED
         elif self.has_too_many_headers:
-            status, error, error_text = None, Attempt.Error.PROTOCOL, TOO_MANY_HEADERS
+            status, error, error_text = None, Attempt.Error.PROTOCOL, TOO_MANY_HEADERS[0]
         elif curl_code != pycurl.E_OK and not self.cut:
             status, error = None, ERROR_BY_CURL_CODE.get(curl_code, Attempt.Error.RESET)
-            error_text = curl_text[:500]
+            # It may repeat what the receiver wrote.
+            error_text = visible(curl_text)[:500]
+            if curl_code == TOO_LARGE:
+                error_text = TOO_MANY_HEADERS["Too many" in curl_text]
             if curl_code == pycurl.E_UNSUPPORTED_PROTOCOL and not remote_address:
                 # The same code as for an answer that is not HTTP, but there was no connection: the URL is at fault.
                 error = Attempt.Error.REQUEST
