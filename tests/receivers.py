@@ -412,3 +412,30 @@ def not_http(connection: Connection) -> None:
 def huge_headers(size: int, code: int = 200) -> Answer:
     """Answer with headers of `size` bytes in all, 1,000 bytes each."""
     return status(code, headers=[(f"X-Filler-{number}", "x" * 1000) for number in range(size // 1000)])
+
+
+def tunnel(connection: Connection) -> None:
+    """Do what a proxy does with CONNECT: connect to where it says, and pass on what either side sends."""
+    request = connection.read_request()
+    host, _, port = request.path.rpartition(":")
+    try:
+        there = socket.create_connection((host.strip("[]"), int(port)), PATIENCE_SECONDS)
+    except OSError:
+        connection.send(head(502))
+        connection.close()
+    with there:
+        connection.send(b"HTTP/1.1 200 Connection established\r\nX-Proxy: tests\r\n\r\n")
+        back = threading.Thread(target=_pass_on, args=(there, connection.socket))
+        back.start()
+        _pass_on(connection.socket, there)
+        back.join()
+    connection.close()
+
+
+def _pass_on(here: socket.socket, there: socket.socket) -> None:
+    """Pass on what comes from `here`, and its end."""
+    with contextlib.suppress(OSError):
+        while content := here.recv(65536):
+            there.sendall(content)
+    with contextlib.suppress(OSError):
+        there.shutdown(socket.SHUT_WR)

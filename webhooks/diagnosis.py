@@ -8,7 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from webhooks.engine.transport import TOO_MANY_HEADERS
+from webhooks.engine.transport import PROXY_FAILED, PROXY_REFUSED, TOO_MANY_HEADERS
 from webhooks.models import Attempt
 
 Error = Attempt.Error
@@ -105,6 +105,20 @@ MEANING_BY_TLS_TEXT: dict[str, Promise] = {
     "alert certificate required": _TLS_BROKEN_OFF,
     "alert handshake failure": _TLS_BROKEN_OFF,
 }
+MEANING_BY_PROXY_TEXT: dict[str, Promise] = {
+    PROXY_FAILED: gettext_lazy(
+        "The request did not get past the portal's own proxy. The receiver is not at fault. If this goes on, tell the "
+        "operator of the portal."
+    ),
+    PROXY_REFUSED: gettext_lazy(
+        "The proxy through which the portal calls receivers lets no request through to this one. Ask the operator of "
+        "the portal which receivers it admits."
+    ),
+}
+_TITLE_BY_PROXY_TEXT: dict[str, Promise] = {
+    PROXY_FAILED: gettext_lazy("The proxy of the portal failed"),
+    PROXY_REFUSED: gettext_lazy("The proxy of the portal refused the connection"),
+}
 MEANING_OF_TOO_MANY_HEADERS = gettext_lazy(
     "The answer had more headers than are taken: 64 KB or 5,000 of them. Check what the receiver, or a proxy in front "
     "of it, adds to its answers."
@@ -195,6 +209,8 @@ def title_of(attempt: Attempt) -> str:
     """Return what came back in a few words: the status with its name, or the error."""
     if attempt.error_text in TOO_MANY_HEADERS:
         return _("The answer had too many headers")
+    if title := _TITLE_BY_PROXY_TEXT.get(attempt.error_text):
+        return str(title)
     if attempt.http_status is None:
         return attempt.get_error_display()
     try:
@@ -217,6 +233,8 @@ def meaning_of(attempt: Attempt) -> Promise:
             return NAME_NOT_FOUND_IN_TIME
     if attempt.error_text in TOO_MANY_HEADERS:
         return MEANING_OF_TOO_MANY_HEADERS
+    if meaning := MEANING_BY_PROXY_TEXT.get(attempt.error_text):
+        return meaning
     # A server may refuse the client's side of TLS after its own has been accepted: then the connection breaks.
     if attempt.error in (Error.TLS, Error.RESET):
         said = attempt.error_text.lower()

@@ -92,6 +92,24 @@ def http_url(name: str, default: str) -> str:
     return value
 
 
+def proxy_url(name: str) -> str:
+    """Return the URL of a proxy. It may hold a password, so that no message repeats it."""
+    value: str = env.str(name, default="").strip()
+    if value and not _is_proxy_url(value):
+        raise ImproperlyConfigured(
+            f"{name} must be http:// with the host and the port of a proxy, as in http://proxy.example.com:3128."
+        )
+    return value
+
+
+def _is_proxy_url(value: str) -> bool:
+    if not _names_host(value):
+        return False
+    parts = urlsplit(value)
+    has_more = parts.path not in ("", "/") or parts.query or parts.fragment
+    return parts.scheme == "http" and parts.port is not None and not has_more
+
+
 def _names_host(value: str) -> bool:
     try:
         parts = urlsplit(value)
@@ -421,6 +439,7 @@ WEBHOOK_ALLOWED_NETWORKS = networks("WEBHOOK_ALLOWED_NETWORKS")
 # Below 1024, ports are those of mail, remote shells and the like, which need not hear from strangers.
 WEBHOOK_ALLOWED_PORTS = ports("WEBHOOK_ALLOWED_PORTS", "80,443,1024-65535")
 WEBHOOK_REQUIRE_HTTPS = boolean("WEBHOOK_REQUIRE_HTTPS", True)
+WEBHOOK_PROXY = proxy_url("WEBHOOK_PROXY")
 WEBHOOK_TIMEOUT_SECONDS = positive("WEBHOOK_TIMEOUT_SECONDS", 10)
 WEBHOOK_LEASE_SECONDS = positive("WEBHOOK_LEASE_SECONDS", 60)
 # It must outlast a drain, which takes work for a minute and then ends what it has taken, within a lease. Celery kills

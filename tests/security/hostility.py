@@ -4,6 +4,7 @@ import re
 import time
 from collections import defaultdict
 from typing import TypedDict
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -67,7 +68,7 @@ def announce_beside(cast: Cast, seconds: float, per_second: float, hostile_every
 def outcomes(cast: Cast, seconds: float) -> dict[str, list[int | str]]:
     """Wait until each hostile webhook has an attempt; return what all came to, by the name of the receiver."""
     deadline = time.monotonic() + seconds
-    attempts = Attempt.objects.filter(delivery__webhook__in=cast["webhook_ids"])
+    attempts = Attempt.objects.filter(delivery__webhook__in=_webhook_ids(cast))
     while attempts.values("delivery__webhook").distinct().count() < len(cast["webhook_ids"]):
         assert time.monotonic() < deadline, "Not every hostile receiver was called."
         time.sleep(0.1)
@@ -128,5 +129,9 @@ def _admin_paths(cast: Cast, names: list[str]) -> list[str]:
 
 def _one_delivery_each(cast: Cast, names: list[str]) -> list[Delivery]:
     """Return of each receiver a delivery that was tried."""
-    tried = Delivery.objects.filter(webhook__in=cast["webhook_ids"], webhook__name__in=names, attempt_count__gt=0)
+    tried = Delivery.objects.filter(webhook__in=_webhook_ids(cast), webhook__name__in=names, attempt_count__gt=0)
     return list({delivery.webhook.name: delivery for delivery in tried.select_related("webhook")}.values())
+
+
+def _webhook_ids(cast: Cast) -> list[UUID]:
+    return [UUID(text) for text in cast["webhook_ids"]]

@@ -7,6 +7,7 @@ from django.utils.functional import Promise
 from webhooks.diagnosis import (
     MEANING_BY_CLASS,
     MEANING_BY_ERROR,
+    MEANING_BY_PROXY_TEXT,
     MEANING_BY_STATUS,
     MEANING_BY_TLS_TEXT,
     MEANING_OF_TOO_MANY_HEADERS,
@@ -83,7 +84,7 @@ def test_what_is_wrong_with_tls_is_told(said: str, meaning: Promise) -> None:
 
 def test_all_of_it_is_in_finnish_too() -> None:
     meanings = {*MEANING_BY_ERROR.values(), *MEANING_BY_STATUS.values(), *MEANING_BY_CLASS.values(), UNKNOWN_STATUS}
-    meanings |= {*MEANING_BY_TLS_TEXT.values(), MEANING_OF_TOO_MANY_HEADERS}
+    meanings |= {*MEANING_BY_TLS_TEXT.values(), *MEANING_BY_PROXY_TEXT.values(), MEANING_OF_TOO_MANY_HEADERS}
     english = [str(meaning) for meaning in meanings]
     with translation.override("fi"):
         assert not {str(meaning) for meaning in meanings} & set(english)
