@@ -286,8 +286,10 @@ class _Transfer(Generic[Tag]):
     def _proxy_is_at_fault(self, curl_code: int) -> bool:
         if self.proxy is None or self._is_connected_through():
             return False
-        # One that took the request and then ran out of time is most likely still trying.
-        return curl_code != pycurl.E_OPERATION_TIMEDOUT or not self.curl.getinfo(pycurl.PRIMARY_IP)
+        if self.curl.getinfo(pycurl.PRIMARY_IP):
+            # One that has taken the request, and ran out of time, is most likely still trying.
+            return curl_code != pycurl.E_OPERATION_TIMEDOUT
+        return curl_code not in (pycurl.E_URL_MALFORMAT, pycurl.E_UNSUPPORTED_PROTOCOL)
 
     def _proxy_error(self, curl_text: str) -> str:
         answered = self.curl.getinfo(pycurl.HTTP_CONNECTCODE)

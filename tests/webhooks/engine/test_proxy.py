@@ -57,6 +57,13 @@ def addresses(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, list[str]]]
     names.forget()
 
 
+def send(sender: Transport[None], url: str) -> Answer:
+    sender.start(request(url), None)
+    while True:
+        for _, answer in sender.finished(0.1):
+            return answer
+
+
 def meaning_of(answer: Answer) -> str:
     attempt = Attempt(error=answer.error, error_text=answer.error_text, duration_ms=1, **answer.phases._asdict())
     return str(diagnosis.meaning_of(attempt))
@@ -143,9 +150,7 @@ def test_a_name_that_has_moved_inside_is_refused_over_a_kept_connection_too(
     answers = []
     for address in ("127.0.0.1", "127.0.0.1", "169.254.169.254"):
         addresses["moving.example"] = [address]
-        sender.start(request(f"http://moving.example:{receiver.port}/"), None)
-        while sender.in_flight:
-            answers += [answer for _, answer in sender.finished(0.1)]
+        answers.append(send(sender, f"http://moving.example:{receiver.port}/"))
     sender.close()
     assert [answer.error for answer in answers] == ["", "", Attempt.Error.ADDRESS_REFUSED]
     assert [answer.remote_address for answer in answers] == ["127.0.0.1", "127.0.0.1", None]
@@ -160,9 +165,7 @@ def test_a_name_that_has_moved_elsewhere_gets_another_tunnel(
     with Receiver() as receiver:
         for address in ("127.0.0.1", "::1"):
             addresses["moving.example"] = [address]
-            sender.start(request(f"http://moving.example:{receiver.port}/"), None)
-            while sender.in_flight:
-                list(sender.finished(0.1))
+            send(sender, f"http://moving.example:{receiver.port}/")
     sender.close()
     assert [asked.path.rpartition(":")[0] for asked in proxy.requests] == ["127.0.0.1", "[::1]"]
 
@@ -217,6 +220,21 @@ class TestWhatFails:
         proxy.answer_with(breaking)
         self.assert_proxy_is_blamed(call(request(receiver.url)))
 
+    def test_a_proxy_that_breaks_off_later(self, proxy: Receiver) -> None:
+        proxy.answer_with(tunnel, receivers.close_without_answer)
+        with Receiver(status(200, headers=[("Connection", "close")])) as receiver:
+            sender: Transport[None] = Transport(1)
+            answers = [send(sender, receiver.url) for _ in range(2)]
+            sender.close()
+        assert answers[0].http_status == 200
+        self.assert_proxy_is_blamed(answers[1])
+
+    def test_a_url_that_cannot_be_called(self, proxy: Receiver, receiver: Receiver, settings: Settings) -> None:
+        settings.WEBHOOK_REQUIRE_HTTPS = True
+        assert call(request(receiver.url)).error == Attempt.Error.REQUEST
+        assert call(request("ftp://127.0.0.1/")).error == Attempt.Error.REQUEST
+        assert proxy.connections == 0
+
     @pytest.mark.parametrize("code", [403, 407, 429])
     def test_a_proxy_that_refuses(self, proxy: Receiver, receiver: Receiver, code: int) -> None:
         proxy.answer_with(status(code, headers=[("X-Proxy", "inside")], body=b"inside"))
@@ -249,11 +267,7 @@ class TestWhatFails:
     def test_a_receiver_that_breaks_off(self, proxy: Receiver) -> None:
         with Receiver(status(204), receivers.close_without_answer) as receiver:
             sender: Transport[None] = Transport(1)
-            answers = []
-            for _ in range(2):
-                sender.start(request(receiver.url), None)
-                while sender.in_flight:
-                    answers += [answer for _, answer in sender.finished(0.1)]
+            answers = [send(sender, receiver.url) for _ in range(2)]
             sender.close()
         assert [answer.error for answer in answers] == ["", Attempt.Error.RESET]
         assert answers[1].remote_address == "127.0.0.1"
