@@ -288,7 +288,7 @@ class _Transfer(Generic[Tag]):
             return False
         if self.curl.getinfo(pycurl.PRIMARY_IP):
             # One that has taken the request, and ran out of time, is most likely still trying.
-            return curl_code != pycurl.E_OPERATION_TIMEDOUT
+            return bool(curl_code != pycurl.E_OPERATION_TIMEDOUT)
         return curl_code not in (pycurl.E_URL_MALFORMAT, pycurl.E_UNSUPPORTED_PROTOCOL)
 
     def _proxy_error(self, curl_text: str) -> str:
