@@ -15,7 +15,7 @@ test: setup-dev
 	scripts/test
 
 faults: setup-dev
-	LONG_FAULTS=1 scripts/test -n 0 --verbose tests/faults
+	LONG_FAULTS=1 scripts/test -n 0 --verbose tests/faults tests/security/test_hostile_receivers.py
 
 fuzz: setup-dev
 	$(BIN)/python -m tests.fuzz --at-once 2 $(TARGETS)

@@ -142,7 +142,7 @@ class Receiver:
     gets 204. `requests` has what came, in order; `most_at_once` says how many requests waited for answers at one time.
     """
 
-    def __init__(self, *answers: Answer, host: str = "127.0.0.1", tls: bool = False) -> None:
+    def __init__(self, *answers: Answer, host: str = "127.0.0.1", tls: bool | ssl.SSLContext = False) -> None:
         self.requests: list[Received] = []
         self.connections = 0
         self.most_at_once = 0
@@ -236,7 +236,8 @@ class Receiver:
             yield peer
             return
         try:
-            secured = _tls_context().wrap_socket(peer, server_side=True)
+            context = self._tls if isinstance(self._tls, ssl.SSLContext) else _tls_context()
+            secured = context.wrap_socket(peer, server_side=True)
         except OSError as error:
             raise ConnectionEndedError from error
         with self._changed:
@@ -411,3 +412,30 @@ def not_http(connection: Connection) -> None:
 def huge_headers(size: int, code: int = 200) -> Answer:
     """Answer with headers of `size` bytes in all, 1,000 bytes each."""
     return status(code, headers=[(f"X-Filler-{number}", "x" * 1000) for number in range(size // 1000)])
+
+
+def tunnel(connection: Connection) -> None:
+    """Do what a proxy does with CONNECT: connect to where it says, and pass on what either side sends."""
+    request = connection.read_request()
+    host, _, port = request.path.rpartition(":")
+    try:
+        there = socket.create_connection((host.strip("[]"), int(port)), PATIENCE_SECONDS)
+    except OSError:
+        connection.send(head(502))
+        connection.close()
+    with there:
+        connection.send(b"HTTP/1.1 200 Connection established\r\nX-Proxy: tests\r\n\r\n")
+        back = threading.Thread(target=_pass_on, args=(there, connection.socket))
+        back.start()
+        _pass_on(connection.socket, there)
+        back.join()
+    connection.close()
+
+
+def _pass_on(here: socket.socket, there: socket.socket) -> None:
+    """Pass on what comes from `here`, and its end."""
+    with contextlib.suppress(OSError):
+        while content := here.recv(65536):
+            there.sendall(content)
+    with contextlib.suppress(OSError):
+        there.shutdown(socket.SHUT_WR)

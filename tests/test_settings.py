@@ -127,6 +127,14 @@ def test_the_example_works_once_its_keys_are_filled_in(tmp_path: Path) -> None:
         ("WEBHOOK_ALLOWED_PORTS", "443,9000-8000"),
         ("WEBHOOK_ALLOWED_PORTS", "1024-65536"),
         ("WEBHOOK_REQUIRE_HTTPS", "https"),
+        ("WEBHOOK_PROXY", "proxy.example.com:3128"),
+        ("WEBHOOK_PROXY", "http://proxy.example.com"),
+        ("WEBHOOK_PROXY", "http://proxy.example.com:0"),
+        ("WEBHOOK_PROXY", "http://:3128"),
+        ("WEBHOOK_PROXY", "http://[::1:3128"),
+        ("WEBHOOK_PROXY", "http://proxy.example.com:3128/path"),
+        ("WEBHOOK_PROXY", "https://proxy.example.com:3128"),
+        ("WEBHOOK_PROXY", "socks5h://proxy.example.com:1080"),
         ("WEBHOOK_TIMEOUT_SECONDS", "0"),
         ("WEBHOOK_TIMEOUT_SECONDS", "10s"),
         ("WEBHOOK_LEASE_SECONDS", "-1"),
@@ -148,6 +156,12 @@ def test_a_wrong_value_stops_the_start_with_a_sentence(name: str, value: str) ->
     assert last_line.startswith("django.core.exceptions.ImproperlyConfigured: ")
     assert re.search(rf"\b{name}\b", last_line)
     assert last_line.endswith(".")
+
+
+def test_the_password_of_a_proxy_is_not_repeated() -> None:
+    loaded = load_settings(WEBHOOK_PROXY="http://portal:a-password@proxy.example.com")
+    assert "WEBHOOK_PROXY must be http://" in loaded.stderr
+    assert "a-password" not in loaded.stderr
 
 
 def test_a_wrong_kept_time_of_connections_stops_the_start() -> None:

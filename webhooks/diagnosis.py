@@ -8,6 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from webhooks.engine.transport import PROXY_FAILED, PROXY_REFUSED, TOO_MANY_HEADERS
 from webhooks.models import Attempt
 
 Error = Attempt.Error
@@ -57,6 +58,70 @@ NOT_SECURED_IN_TIME = gettext_lazy(
 )
 NAME_NOT_FOUND_IN_TIME = gettext_lazy(
     "The name of the host was not looked up in time. Check that the name servers of the domain answer."
+)
+_TLS_BROKEN_OFF = gettext_lazy(
+    "The receiver broke off before the connection was secured. Check that it demands no client certificate, since "
+    "requests are signed instead, and that its TLS has usual ciphers."
+)
+_TLS_TOO_OLD = gettext_lazy(
+    "The receiver speaks only a version of TLS that is not secure any more. Let its server speak TLS 1.2 or 1.3."
+)
+# What libcurl says of TLS, in lower case, and what it means. Each is looked for in turn.
+MEANING_BY_TLS_TEXT: dict[str, Promise] = {
+    "certificate has expired": gettext_lazy(
+        "The certificate of the receiver, or one that it depends on, has expired. Renew it, and check that the server "
+        "has loaded the new one."
+    ),
+    "not yet valid": gettext_lazy(
+        "The certificate of the receiver is not valid yet. Check from when on it is, and the clock of the machine on "
+        "which it was made."
+    ),
+    "self-signed certificate in certificate chain": gettext_lazy(
+        "The certificate of the receiver is issued by an authority that is not publicly known. Get one from an "
+        "authority that browsers trust, such as Let's Encrypt."
+    ),
+    "self-signed certificate": gettext_lazy(
+        "The certificate of the receiver is self-signed, so that nobody vouches for it. Get one from an authority that"
+        " browsers trust, such as Let's Encrypt."
+    ),
+    "unable to get local issuer certificate": gettext_lazy(
+        "The issuer of the receiver's certificate is not known. Mostly an intermediate certificate is missing: let the"
+        " server send the whole chain, often called fullchain. Otherwise get a certificate from an authority that "
+        "browsers trust."
+    ),
+    "no alternative certificate subject name matches": gettext_lazy(
+        "The certificate of the receiver is for another host. Check the host in the URL. If it is right, get a "
+        "certificate that names it, and check that the server presents that one for it."
+    ),
+    "alert protocol version": _TLS_TOO_OLD,
+    "unsupported protocol": _TLS_TOO_OLD,
+    "wrong version number": gettext_lazy(
+        "Something answered, but not in TLS. Check that the port in the URL is the one on which the server speaks "
+        "https."
+    ),
+    "unrecognized name": gettext_lazy(
+        "The server knows no site of this name. Check the host in the URL, and for which names the server is set up."
+    ),
+    "alert certificate required": _TLS_BROKEN_OFF,
+    "alert handshake failure": _TLS_BROKEN_OFF,
+}
+MEANING_BY_PROXY_TEXT: dict[str, Promise] = {
+    PROXY_FAILED: gettext_lazy(
+        "The request did not get past the portal's own proxy. The receiver is not at fault. If this goes on, tell the "
+        "operator of the portal."
+    ),
+    PROXY_REFUSED: gettext_lazy(
+        "The proxy through which the portal calls receivers lets no request through to this one. Ask the operator of "
+        "the portal which receivers it admits."
+    ),
+}
+_TITLE_BY_PROXY_TEXT: dict[str, Promise] = {
+    PROXY_FAILED: gettext_lazy("The proxy of the portal failed"),
+    PROXY_REFUSED: gettext_lazy("The proxy of the portal refused the connection"),
+}
+MEANING_OF_TOO_MANY_HEADERS = gettext_lazy(
+    "The answer had more headers than are taken: 64 KB or 5,000 of them. Check what the receiver, or a proxy in front "
+    "of it, adds to its answers."
 )
 
 _MOVED = gettext_lazy(
@@ -142,6 +207,10 @@ class Phase(NamedTuple):
 
 def title_of(attempt: Attempt) -> str:
     """Return what came back in a few words: the status with its name, or the error."""
+    if attempt.error_text in TOO_MANY_HEADERS:
+        return _("The answer had too many headers")
+    if title := _TITLE_BY_PROXY_TEXT.get(attempt.error_text):
+        return str(title)
     if attempt.http_status is None:
         return attempt.get_error_display()
     try:
@@ -162,6 +231,15 @@ def meaning_of(attempt: Attempt) -> Promise:
             return NO_CONNECTION_IN_TIME
         if attempt.lookup_ms is not None:
             return NAME_NOT_FOUND_IN_TIME
+    if attempt.error_text in TOO_MANY_HEADERS:
+        return MEANING_OF_TOO_MANY_HEADERS
+    if meaning := MEANING_BY_PROXY_TEXT.get(attempt.error_text):
+        return meaning
+    # A server may refuse the client's side of TLS after its own has been accepted: then the connection breaks.
+    if attempt.error in (Error.TLS, Error.RESET):
+        said = attempt.error_text.lower()
+        if meaning := next((meaning for text, meaning in MEANING_BY_TLS_TEXT.items() if text in said), None):
+            return meaning
     return MEANING_BY_ERROR[attempt.error]
 
 

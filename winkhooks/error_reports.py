@@ -7,6 +7,8 @@ from django.http import HttpRequest
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
 SIGNING_SECRET = re.compile(r"whsec_[A-Za-z0-9+/_-]+=*")
+# As in the URLs of databases, mail servers and proxies, which settings name.
+PASSWORD_IN_URL = re.compile(r"(?<=://)([^\s/:@'\"]*):[^\s/@'\"]+(?=@)")
 
 
 class SecretFilter(SafeExceptionReporterFilter):
@@ -21,10 +23,14 @@ class SecretFilter(SafeExceptionReporterFilter):
 
 
 class SecretlessReporter(ExceptionReporter):
-    """Hide signing secrets wherever they stand in the report, in texts and objects of any name."""
+    """Hide signing secrets, and passwords in URLs, wherever they stand in the report, in objects of any name too."""
 
     def get_traceback_html(self) -> Any:
-        return SIGNING_SECRET.sub("whsec_…", super().get_traceback_html())
+        return _without_secrets(super().get_traceback_html())
 
     def get_traceback_text(self) -> Any:
-        return SIGNING_SECRET.sub("whsec_…", super().get_traceback_text())
+        return _without_secrets(super().get_traceback_text())
+
+
+def _without_secrets(report: str) -> str:
+    return PASSWORD_IN_URL.sub(r"\1:…", SIGNING_SECRET.sub("whsec_…", report))

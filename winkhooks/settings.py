@@ -22,7 +22,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 from django.utils.translation import gettext_lazy as _
 
-from winkhooks.log import hide_tokens
+from winkhooks.log import calm, calm_traceback, hide_tokens
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -90,6 +90,24 @@ def http_url(name: str, default: str) -> str:
     if value and not _names_host(value):
         raise ImproperlyConfigured(f"{name} must be a URL with a host, as in https://webhooks.example.com.")
     return value
+
+
+def proxy_url(name: str) -> str:
+    """Return the URL of a proxy. It may hold a password, so that no message repeats it."""
+    value: str = env.str(name, default="").strip()
+    if value and not _is_proxy_url(value):
+        raise ImproperlyConfigured(
+            f"{name} must be http:// with the host and the port of a proxy, as in http://proxy.example.com:3128."
+        )
+    return value
+
+
+def _is_proxy_url(value: str) -> bool:
+    if not _names_host(value):
+        return False
+    parts = urlsplit(value)
+    has_more = parts.path not in ("", "/") or parts.query or parts.fragment
+    return parts.scheme == "http" and parts.port is not None and not has_more
 
 
 def _names_host(value: str) -> bool:
@@ -490,6 +508,7 @@ WEBHOOK_ALLOWED_NETWORKS = networks("WEBHOOK_ALLOWED_NETWORKS")
 # Below 1024, ports are those of mail, remote shells and the like, which need not hear from strangers.
 WEBHOOK_ALLOWED_PORTS = ports("WEBHOOK_ALLOWED_PORTS", "80,443,1024-65535")
 WEBHOOK_REQUIRE_HTTPS = boolean("WEBHOOK_REQUIRE_HTTPS", True)
+WEBHOOK_PROXY = proxy_url("WEBHOOK_PROXY")
 WEBHOOK_TIMEOUT_SECONDS = positive("WEBHOOK_TIMEOUT_SECONDS", 10)
 WEBHOOK_LEASE_SECONDS = positive("WEBHOOK_LEASE_SECONDS", 60)
 # It must outlast a drain, which takes work for a minute and then ends what it has taken, within a lease. Celery kills
@@ -529,10 +548,9 @@ LOGGING = {
             if LOG_JSON
             else [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                calm,
                 # By default it would show the values of local variables, secrets among them, where rich is installed.
-                structlog.dev.ConsoleRenderer(
-                    colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-                ),
+                structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=calm_traceback),
             ],
             "foreign_pre_chain": _log_processors,
         },

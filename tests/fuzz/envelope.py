@@ -93,8 +93,10 @@ def made_of(data: bytes) -> Any:
                 made = {"number": 10 ** (byte * 20), "made": made}
             case 7:
                 made = {"line": "\r\n\u2028\0", "made": made}
-            case 8 if byte > 240:
+            case 8 if byte > 240 and isinstance(made, dict):
                 made["circle"] = made
+            case 8 if byte > 240:
+                made.append(made)
             case 9 if byte > 240:
                 made = {"set": {byte}, "made": made}
             case 10 if byte > 240:

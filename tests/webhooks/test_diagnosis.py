@@ -2,17 +2,22 @@ from typing import Any
 
 import pytest
 from django.utils import translation
+from django.utils.functional import Promise
 
 from webhooks.diagnosis import (
     MEANING_BY_CLASS,
     MEANING_BY_ERROR,
+    MEANING_BY_PROXY_TEXT,
     MEANING_BY_STATUS,
+    MEANING_BY_TLS_TEXT,
+    MEANING_OF_TOO_MANY_HEADERS,
     UNKNOWN_STATUS,
     duration_text,
     meaning_of,
     phases_of,
     title_of,
 )
+from webhooks.engine.transport import TOO_MANY_HEADERS
 from webhooks.models import Attempt
 
 
@@ -63,8 +68,23 @@ def test_a_time_out_says_what_was_waited_for(phases: dict[str, int], beginning: 
     assert str(meaning_of(attempt(error="TIMEOUT", **phases))).startswith(beginning)
 
 
+@pytest.mark.parametrize("said", TOO_MANY_HEADERS)
+def test_too_many_headers_are_called_that(said: str) -> None:
+    dropped = attempt(error="PROTOCOL", error_text=said)
+    assert title_of(dropped) == "The answer had too many headers"
+    assert meaning_of(dropped) == MEANING_OF_TOO_MANY_HEADERS
+
+
+@pytest.mark.parametrize("said, meaning", MEANING_BY_TLS_TEXT.items())
+def test_what_is_wrong_with_tls_is_told(said: str, meaning: Promise) -> None:
+    for error in ("TLS", "RESET"):
+        assert meaning_of(attempt(error=error, error_text=f"libcurl said: {said.upper()} (1)")) == meaning
+    assert meaning_of(attempt(error="PROTOCOL", error_text=said)) == MEANING_BY_ERROR["PROTOCOL"]
+
+
 def test_all_of_it_is_in_finnish_too() -> None:
     meanings = {*MEANING_BY_ERROR.values(), *MEANING_BY_STATUS.values(), *MEANING_BY_CLASS.values(), UNKNOWN_STATUS}
+    meanings |= {*MEANING_BY_TLS_TEXT.values(), *MEANING_BY_PROXY_TEXT.values(), MEANING_OF_TOO_MANY_HEADERS}
     english = [str(meaning) for meaning in meanings]
     with translation.override("fi"):
         assert not {str(meaning) for meaning in meanings} & set(english)

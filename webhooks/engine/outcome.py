@@ -71,7 +71,7 @@ def _retry_after(answer: Answer, now: datetime) -> timedelta:
     text = (answer.header("retry-after") or "") if answer.http_status in (429, 503) else ""
     if text.isascii() and text.isdigit():
         # Ten digits are more than any wait, and a length that timedelta can hold.
-        asked = timedelta(seconds=int(text[:10]))
+        asked = timedelta(seconds=int(text.lstrip("0")[:10] or "0"))
     elif (moment := parse_http_date_safe(text)) is not None:
         asked = datetime.fromtimestamp(moment, UTC) - now
     else:

@@ -4,8 +4,12 @@ A request goes to the address that `guard` allows at the moment of connecting, i
 WEBHOOK_TIMEOUT_SECONDS, name look-up, connecting, TLS, headers and body together.
 
 libcurl looks up no name: it is given the addresses that `names` found, all of which `guard` has allowed.
+
+With WEBHOOK_PROXY it connects to that proxy alone, and has it connect to one of these addresses, never to a name: so
+the decision stays with `guard`, whatever the proxy would find the name to stand for.
 """
 
+import ipaddress
 import re
 import socket
 import time
@@ -14,15 +18,20 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import certifi
 import pycurl
+import structlog
 from django.conf import settings
 
 from webhooks.engine import guard, names
 from webhooks.models import Attempt
+from webhooks.readable import visible
 
 Tag = TypeVar("Tag")
+
+logger = structlog.get_logger(__name__)
 
 CA_FILE = certifi.where()
 USER_AGENT = "Winkhooks/1.0"
@@ -30,7 +39,20 @@ MAX_SNIPPET_BYTES = 4096
 MAX_HEADER_BYTES = 16 * 1024
 # More headers than these, interim answers and all, are not taken: the connection is dropped.
 MOST_HEADER_BYTES = 64 * 1024
-TOO_MANY_HEADERS = "The answer has more than 64 KB of headers, so the connection was dropped."
+# The second is a limit of libcurl.
+TOO_MANY_HEADERS = (
+    "The answer has more than 64 KB of headers, so the connection was dropped.",
+    "The answer has more than 5,000 headers, so the connection was dropped.",
+)
+
+# What went wrong at the proxy, and not at the receiver. Its own words would tell people where it is.
+PROXY_FAILED = "The proxy of the portal could not be reached, or broke off."
+PROXY_REFUSED = "The proxy of the portal refused to connect to the receiver."
+PROXY_REACHED_NOBODY = "The proxy of the portal could not connect to the receiver."
+# With these the proxy says that it tried.
+_TRIED_IN_VAIN = {502, 503, 504}
+# CURLOPT_SUPPRESS_CONNECT_HEADERS, of which pycurl has no name: what the proxy answers is not of the receiver.
+_SUPPRESS_CONNECT_HEADERS = 265
 
 # A name or a value with one of these could add headers, or end them and begin a body.
 _BREAKS_A_HEADER = re.compile(r"[\r\n\0]")
@@ -40,6 +62,8 @@ CONNECTION_SECONDS = 300
 # So long what a name stands for is kept in libcurl: longer than `names` keeps it, so that it is there when it is used.
 PIN_SECONDS = 2 * int(names.KEEP_SECONDS)
 
+# More headers than libcurl holds: CURLE_TOO_LARGE, of which pycurl has no name.
+TOO_LARGE = 100
 ERROR_BY_CURL_CODE = {
     pycurl.E_OPERATION_TIMEDOUT: Attempt.Error.TIMEOUT,
     pycurl.E_COULDNT_RESOLVE_HOST: Attempt.Error.NAME,
@@ -54,8 +78,21 @@ ERROR_BY_CURL_CODE = {
     pycurl.E_UNSUPPORTED_PROTOCOL: Attempt.Error.PROTOCOL,
     pycurl.E_FTP_WEIRD_SERVER_REPLY: Attempt.Error.PROTOCOL,  # for HTTP too
     pycurl.E_HTTP2: Attempt.Error.PROTOCOL,
-    100: Attempt.Error.PROTOCOL,  # CURLE_TOO_LARGE, of which pycurl has no name: more headers than libcurl holds
+    pycurl.E_BAD_CONTENT_ENCODING: Attempt.Error.PROTOCOL,  # a transfer encoding that nobody asked for
+    TOO_LARGE: Attempt.Error.PROTOCOL,
 }
+
+
+class ProxyNotFoundError(Exception):
+    """The name of the proxy stands for nothing, or could not be looked up in time."""
+
+
+class Proxy(NamedTuple):
+    """The proxy of WEBHOOK_PROXY."""
+
+    url: str
+    host: str
+    port: int
 
 
 class Request(NamedTuple):
@@ -111,6 +148,28 @@ class _DuplicatedSocket(socket.socket):
         self.close()
 
 
+@lru_cache(maxsize=8)
+def _proxy_at(url: str) -> Proxy | None:
+    if not url:
+        return None
+    parts = urlsplit(url)
+    assert parts.hostname
+    assert parts.port
+    return Proxy(url, parts.hostname, parts.port)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _protocols() -> int:
     https: int = pycurl.PROTO_HTTPS
     return https if settings.WEBHOOK_REQUIRE_HTTPS else https | pycurl.PROTO_HTTP
@@ -123,6 +182,7 @@ class _Transfer(Generic[Tag]):
         self.tag: Tag
         self.curl = pycurl.Curl()
         self.has_own_deadline = False
+        self.proxy = _proxy_at(settings.WEBHOOK_PROXY)
         for option, value in (
             (pycurl.NOSIGNAL, 1),
             (pycurl.TIMEOUT_MS, int(settings.WEBHOOK_TIMEOUT_SECONDS * 1000)),
@@ -130,7 +190,11 @@ class _Transfer(Generic[Tag]):
             (pycurl.PROTOCOLS, _protocols()),
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS),
             (pycurl.HTTP09_ALLOWED, 0),
-            (pycurl.PROXY, ""),  # otherwise libcurl takes one from the environment
+            # Empty ones, too: otherwise libcurl takes them from the environment.
+            (pycurl.PROXY, self.proxy.url if self.proxy else ""),
+            (pycurl.NOPROXY, ""),
+            (pycurl.HTTPPROXYTUNNEL, 1 if self.proxy else 0),
+            (_SUPPRESS_CONNECT_HEADERS, 1),
             (pycurl.NETRC, pycurl.NETRC_IGNORED),
             (pycurl.HTTP_CONTENT_DECODING, 0),
             (pycurl.SSL_VERIFYPEER, 1),
@@ -155,7 +219,9 @@ class _Transfer(Generic[Tag]):
         if self.has_own_deadline:
             self.curl.setopt(pycurl.TIMEOUT_MS, int(settings.WEBHOOK_TIMEOUT_SECONDS * 1000))
             self.has_own_deadline = False
-        self.found: Future[names.Addresses] | None = None
+        self.looking_up: dict[str, tuple[Future[names.Addresses], float]] = {}
+        self.pinned: names.Addresses = ()
+        self.ways_out: set[tuple[str, int]] = set()
         self.header_lines: list[bytes] = []
         self.header_bytes = self.all_header_bytes = 0
         self.snippet = bytearray()
@@ -174,15 +240,20 @@ class _Transfer(Generic[Tag]):
         in_curl_ms = int(self.curl.getinfo(pycurl.TOTAL_TIME) * 1000)
         duration_ms = self.looked_up_ms + in_curl_ms
         status = self.curl.getinfo(pycurl.RESPONSE_CODE) or None
-        remote_address = self.curl.getinfo(pycurl.PRIMARY_IP) or None
+        remote_address = self._remote_address()
         error, error_text = "", ""
         if self.refused:
             status, error = None, Attempt.Error.ADDRESS_REFUSED
         elif self.has_too_many_headers:
-            status, error, error_text = None, Attempt.Error.PROTOCOL, TOO_MANY_HEADERS
+            status, error, error_text = None, Attempt.Error.PROTOCOL, TOO_MANY_HEADERS[0]
+        elif curl_code != pycurl.E_OK and self._proxy_is_at_fault(curl_code):
+            status, error, error_text = None, Attempt.Error.CONNECT, self._proxy_error(curl_text)
         elif curl_code != pycurl.E_OK and not self.cut:
             status, error = None, ERROR_BY_CURL_CODE.get(curl_code, Attempt.Error.RESET)
-            error_text = curl_text[:500]
+            # It may repeat what the receiver wrote.
+            error_text = visible(curl_text)[:500]
+            if curl_code == TOO_LARGE:
+                error_text = TOO_MANY_HEADERS["Too many" in curl_text]
             if curl_code == pycurl.E_UNSUPPORTED_PROTOCOL and not remote_address:
                 # The same code as for an answer that is not HTTP, but there was no connection: the URL is at fault.
                 error = Attempt.Error.REQUEST
@@ -199,6 +270,34 @@ class _Transfer(Generic[Tag]):
             headers=[header for line in self.header_lines if (header := _parse_header(line))],
             snippet=bytes(self.snippet),
         )
+
+    def _remote_address(self) -> str | None:
+        if self.proxy is None:
+            return self.curl.getinfo(pycurl.PRIMARY_IP) or None
+        # libcurl knows the proxy's address only.
+        return self.pinned[0] if self._is_connected_through() else None
+
+    def _is_connected_through(self) -> bool:
+        """Say whether the proxy connected to the receiver, now or for an earlier request."""
+        moment = self.curl.getinfo
+        return moment(pycurl.HTTP_CONNECTCODE) == 200 or bool(
+            moment(pycurl.PRIMARY_IP) and not moment(pycurl.NUM_CONNECTS)
+        )
+
+    def _proxy_is_at_fault(self, curl_code: int) -> bool:
+        if self.proxy is None or self._is_connected_through():
+            return False
+        if self.curl.getinfo(pycurl.PRIMARY_IP):
+            # One that has taken the request, and ran out of time, is most likely still trying.
+            return bool(curl_code != pycurl.E_OPERATION_TIMEDOUT)
+        return curl_code not in (pycurl.E_URL_MALFORMAT, pycurl.E_UNSUPPORTED_PROTOCOL)
+
+    def _proxy_error(self, curl_text: str) -> str:
+        answered = self.curl.getinfo(pycurl.HTTP_CONNECTCODE)
+        if answered in _TRIED_IN_VAIN:
+            return PROXY_REACHED_NOBODY
+        logger.warning("proxy_failed", http_status=answered or None, error=visible(curl_text))
+        return PROXY_REFUSED if answered else PROXY_FAILED
 
     def _all_phases(self, end: int, is_connected: bool) -> Phases:
         """Add the look-up, which came before libcurl had the request."""
@@ -221,7 +320,7 @@ class _Transfer(Generic[Tag]):
             return Phases(wait_ms=answering)
         connecting = int(looked_up * 1000)
         connected = moment(pycurl.CONNECT_TIME)
-        if not connected:
+        if not connected or (self.proxy and not self._is_connected_through()):
             return Phases(connecting, end - connecting)
         securing = int(connected * 1000)
         secured = moment(pycurl.APPCONNECT_TIME)
@@ -235,35 +334,70 @@ class _Transfer(Generic[Tag]):
     def find(self) -> bool:
         """Pin libcurl to what the host stands for; return False where that is still being looked up.
 
-        Raises guard.Refused where an address may not be called, and names.LookUpFailedError or TimeoutError where none
-        is found.
+        Raises guard.Refused where an address may not be called, names.LookUpFailedError or TimeoutError where none is
+        found, and ProxyNotFoundError where the way there is not.
         """
         host = self.target.host
-        addresses = (host,) if self.target.is_address else names.known(host)
+        addresses = (host,) if self.target.is_address else self._addresses_of(host)
         if addresses is None:
-            if self.found is None:
-                self.found, self.looking_since = names.look_up(host), time.monotonic()
-            waited = time.monotonic() - self.looking_since
-            if not self.found.done():
-                if waited > min(LOOK_UP_SECONDS, settings.WEBHOOK_TIMEOUT_SECONDS):
-                    raise TimeoutError
-                return False
-            addresses = self.found.result()
+            return False
         if not guard.allows_all(addresses):
             raise guard.Refused
-        if self.found is not None:
-            self._count_look_up()
-        name = f"[{host}]" if ":" in host else host
-        self.curl.setopt(pycurl.RESOLVE, [f"+{name}:{self.target.port}:{','.join(addresses)}"])
+        if self.proxy is None:
+            self._pin([(host, self.target.port, addresses)])
+            return True
+        ways_out = self._addresses_of_proxy(self.proxy.host)
+        if ways_out is None:
+            return False
+        self._lead_through(self.proxy, ways_out, addresses)
         return True
 
-    def unfound(self, error: str) -> Answer:
+    def _addresses_of(self, host: str) -> names.Addresses | None:
+        """Return what `host` stands for; None while that is being looked up."""
+        addresses = names.known(host)
+        if addresses is not None:
+            return addresses
+        if host not in self.looking_up:
+            self.looking_up[host] = (names.look_up(host), time.monotonic())
+        found, since = self.looking_up[host]
+        if found.done():
+            return found.result()
+        if time.monotonic() - since > min(LOOK_UP_SECONDS, settings.WEBHOOK_TIMEOUT_SECONDS):
+            raise TimeoutError
+        return None
+
+    def _addresses_of_proxy(self, host: str) -> names.Addresses | None:
+        if _is_address(host):
+            return (host,)
+        try:
+            return self._addresses_of(host)
+        except (names.LookUpFailedError, TimeoutError):
+            raise ProxyNotFoundError from None
+
+    def _lead_through(self, proxy: Proxy, ways_out: names.Addresses, addresses: names.Addresses) -> None:
+        """Have libcurl ask the proxy for the first of the addresses, of IPv4 where there is one: not all go further."""
+        self.pinned = tuple(sorted(addresses, key=lambda address: ":" in address))
+        self.ways_out = {(way_out, proxy.port) for way_out in ways_out}
+        self._pin([(proxy.host, proxy.port, ways_out)])
+        # Whatever host libcurl reads in the URL.
+        self.curl.setopt(pycurl.CONNECT_TO, [f"::{_bracketed(self.pinned[0])}:{self.target.port}"])
+
+    def _pin(self, pins: list[tuple[str, int, names.Addresses]]) -> None:
+        if self.looking_up:
+            self._count_look_up()
+        self.curl.setopt(
+            pycurl.RESOLVE, [f"+{_bracketed(host)}:{port}:{','.join(addresses)}" for host, port, addresses in pins]
+        )
+
+    def unfound(self, error: Exception) -> Answer:
         """Answer for a request that got no further than its look-up."""
         duration_ms = self._looked_up_ms()
-        return Answer(self.started_at, duration_ms, phases=Phases(lookup_ms=duration_ms), error=error)
+        code, text = _look_up_error(error)
+        return Answer(self.started_at, duration_ms, phases=Phases(lookup_ms=duration_ms), error=code, error_text=text)
 
     def _looked_up_ms(self) -> int:
-        return int((time.monotonic() - self.looking_since) * 1000) if self.found else 0
+        since = min((since for _, since in self.looking_up.values()), default=None)
+        return int((time.monotonic() - since) * 1000) if since is not None else 0
 
     def _count_look_up(self) -> None:
         """Let the request end in time although it has waited for its look-up."""
@@ -279,7 +413,8 @@ class _Transfer(Generic[Tag]):
 
     def _open_socket(self, purpose: int, address: Any) -> Any:
         family, kind, protocol, (host, port, *_) = address
-        if self.refused or not (guard.allows(host) and guard.allows_port(port)):
+        allowed = (host, port) in self.ways_out if self.proxy else guard.allows(host) and guard.allows_port(port)
+        if self.refused or not allowed:
             # Nor is another address of the same name tried after one that is refused.
             self.refused = True
             return pycurl.SOCKET_BAD
@@ -356,8 +491,8 @@ class Transport(Generic[Tag]):
         try:
             if not transfer.find():
                 return False
-        except (guard.Refused, names.LookUpFailedError, TimeoutError) as error:
-            self._unsendable.append((transfer.tag, transfer.unfound(_look_up_error(error))))
+        except (guard.Refused, names.LookUpFailedError, ProxyNotFoundError, TimeoutError) as error:
+            self._unsendable.append((transfer.tag, transfer.unfound(error)))
             self._idle.append(transfer)
             return True
         self._busy[transfer.curl] = transfer
@@ -427,11 +562,14 @@ class Transport(Generic[Tag]):
         return transfer.tag, transfer.answer(code, text)
 
 
-def _look_up_error(error: Exception) -> str:
+def _look_up_error(error: Exception) -> tuple[str, str]:
     if isinstance(error, guard.Refused):
-        return Attempt.Error.ADDRESS_REFUSED
+        return Attempt.Error.ADDRESS_REFUSED, ""
+    if isinstance(error, ProxyNotFoundError):
+        logger.warning("proxy_failed", error="Its name stands for nothing, or was not looked up in time.")
+        return Attempt.Error.CONNECT, PROXY_FAILED
     # A deadline that only the look-up ran over is a matter of the name as well.
-    return Attempt.Error.NAME
+    return Attempt.Error.NAME, ""
 
 
 def call(request: Request) -> Answer:

@@ -79,8 +79,9 @@ def test_no_later_wait_is_shorter_than_an_earlier_one_without_jitter(first: int,
 
 @pytest.mark.parametrize("status", [429, 503])
 class TestRetryAfter:
-    def test_seconds_postpone(self, status: int) -> None:
-        assert wait(answer(status, "3600")) == HOUR
+    @pytest.mark.parametrize("text", ["3600", "0" * 20 + "3600"])
+    def test_seconds_postpone(self, status: int, text: str) -> None:
+        assert wait(answer(status, text)) == HOUR
 
     def test_a_date_postpones(self, status: int) -> None:
         assert wait(answer(status, format_datetime(NOW + 2 * HOUR, usegmt=True))) == 2 * HOUR

@@ -401,7 +401,26 @@ def test_headers_without_end_are_not_taken() -> None:
     with Receiver(status(204, headers=many)) as receiver:
         answer = call(request(receiver.url))
     assert (answer.http_status, answer.error) == (None, Attempt.Error.PROTOCOL)
-    assert answer.error_text == transport.TOO_MANY_HEADERS
+    assert answer.error_text == transport.TOO_MANY_HEADERS[0]
+
+
+def test_nor_is_one_header_without_end() -> None:
+    with Receiver(status(204, headers=[("X-Long", "x" * 200_000)])) as receiver:
+        answer = call(request(receiver.url))
+    assert (answer.error, answer.error_text) == (Attempt.Error.PROTOCOL, transport.TOO_MANY_HEADERS[0])
+
+
+def test_nor_are_short_headers_without_end() -> None:
+    with Receiver(status(204, headers=[("a", "b")] * 6000)) as receiver:
+        answer = call(request(receiver.url))
+    assert (answer.error, answer.error_text) == (Attempt.Error.PROTOCOL, transport.TOO_MANY_HEADERS[1])
+
+
+def test_what_an_error_repeats_of_the_answer_is_harmless() -> None:
+    with Receiver(status(200, headers=[("Transfer-Encoding", "\x1b[31mred, chunked")])) as receiver:
+        answer = call(request(receiver.url))
+    assert (answer.http_status, answer.error) == (None, Attempt.Error.PROTOCOL)
+    assert "␛[31mred" in answer.error_text
 
 
 def test_a_compressed_body_is_kept_as_it_is() -> None:

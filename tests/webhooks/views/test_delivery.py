@@ -279,6 +279,13 @@ class TestAttempts:
         assert "An error happened in the receiver. Look into its log at the time of this attempt." in page
         assert facts_of(page)["Error"] == "Operation timed out"
 
+    def test_it_says_which_part_of_tls_is_at_fault(self, owner: User, delivery: Delivery) -> None:
+        said = "SSL certificate OpenSSL verify result: certificate has expired (10)"
+        make_attempt(delivery, http_status=None, error="TLS", error_text=said)
+        page = page_of(owner, delivery)
+        assert "The certificate of the receiver, or one that it depends on, has expired." in page
+        assert facts_of(page)["Error"] == said
+
     def test_it_says_where_the_time_went(self, owner: User, delivery: Delivery) -> None:
         make_attempt(delivery, lookup_ms=100, connect_ms=50, tls_ms=150, wait_ms=600)
         page = page_of(owner, delivery)

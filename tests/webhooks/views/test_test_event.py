@@ -245,6 +245,16 @@ class TestResult:
         assert "The address may not be called" in page
         assert not receiver.connections
 
+    def test_it_says_what_is_wrong_with_the_certificate(
+        self, owner: User, webhook: Webhook, loopback_allowed: None
+    ) -> None:
+        with Receiver(tls=True) as receiver:
+            Webhook.objects.filter(pk=webhook.pk).update(url=receiver.url)
+            page = send(owner, url_of(webhook))
+        assert "No trusted TLS connection" in page
+        assert "The certificate of the receiver is self-signed, so that nobody vouches for it." in page
+        assert "self-signed certificate (18)" in page
+
     def test_no_page_of_it_has_inline_code(self, owner: User, url: str) -> None:
         client = client_of(owner)
         for response in (client.get(url), client.post(url, posted()), client.post(url, posted(object="{"))):
