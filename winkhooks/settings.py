@@ -314,6 +314,11 @@ EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = email_address("DEFAULT_FROM_EMAIL", "webhooks@localhost")
 PORTAL_URL = http_url("PORTAL_URL", "http://localhost:8000").rstrip("/")
 
+# Forms
+
+# The form of e-mails has a field for each webhook; by default Django reads 1,000, as many as an account may have.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
+
 # Storage
 
 DATABASES = {
