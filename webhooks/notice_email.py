@@ -182,7 +182,8 @@ def _advice(state: str, may_manage: bool) -> str:
             )
         case _state if not may_manage:
             return _(
-                "What was given up meanwhile is not sent again by itself; an owner or a manager of the account can send it."
+                "What was given up meanwhile is not sent again by itself; an owner or a manager of the account "
+                "can send it."
             )
         case _state:
             return _("What was given up meanwhile is not sent again by itself; send it with Recovery.")

@@ -65,7 +65,7 @@ def sample(webhook: Webhook, kind: str, since: datetime, until: datetime, most: 
 
 
 def count_failed(webhook: Webhook) -> int:
-    """Return how many deliveries a recovery of what failed would take; one more than COUNTED_MOST where there is more."""
+    """Return how many deliveries a recovery of what failed would take; COUNTED_MOST and one where there is more."""
     failed = _failed(webhook).filter(pk__gte=first_uuid7_at(oldest_kept())).order_by("-pk")
     return failed.values("pk")[: COUNTED_MOST + 1].count()
 

@@ -204,9 +204,7 @@ def test_a_viewer_is_led_and_advised_to_nothing_that_they_may_not(
     assert [client_of(viewer).get(path).status_code for path in paths] == [200] * 4
 
 
-def test_counts_that_end_somewhere_say_so(
-    webhook: Webhook, finnish: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_counts_that_end_somewhere_say_so(webhook: Webhook, finnish: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "COUNTED_MOST", 1000)
     facts = notice_email.Facts(attempt=None, waiting=1000, failed=1001)
     member = webhook.account.memberships.get(user=finnish)
