@@ -208,6 +208,7 @@ MIDDLEWARE = [
     "winkhooks.middleware.limited_to_itself",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "winkhooks.middleware.never_stored",
+    "winkhooks.middleware.in_zone_of_reader",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -146,6 +146,7 @@ def test_what_was_missed_is_sent_and_its_pages_have_no_barrier(
         page.get_by_role("button", name=labels.ok, exact=True).click()
         portal.see_message(words.started)
         expect(page.get_by_role("progressbar")).to_be_visible()
+        expect(page.locator("dl time").first).to_contain_text("EET")
         assert_no_barrier(page)
         # It loads what is new by itself.
         expect(page.get_by_text(words.through)).to_be_visible(timeout=30_000)
