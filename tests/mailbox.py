@@ -74,7 +74,7 @@ class Mailbox:
     def take(self, recipients: list[str], content: bytes) -> None:
         message = email.message_from_bytes(content, policy=email.policy.SMTP)
         with self._changed:
-            self._mails.append(Mail(tuple(recipients), cast(EmailMessage, message)))
+            self._mails.append(Mail(tuple(recipients), message))
             self._changed.notify_all()
 
 

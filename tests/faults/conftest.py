@@ -1,6 +1,7 @@
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory, postgres: str | None) -> It
 class ClockStack(Stack):
     """A stack whose clock can be moved, and beat killed."""
 
-    def __init__(self, folder: Path, postgres: str | None, *, web: bool = False, **settings: str) -> None:
+    def __init__(self, folder: Path, postgres: str | None, *, web: bool = False, **settings: Any) -> None:
         self._clock = folder / "clock"
         self._ahead = 0.0
         self._clock.write_bytes(struct.pack("d", self._ahead))
