@@ -16,9 +16,10 @@ WIDTHS: list[ViewportSize] = [{"width": 360, "height": 740}, {"width": 1280, "he
 # to left as a whole, and a text that only a sign, such as an arrow, keeps from the next one or from a number.
 TURNED = r"""() => {
   const isIsolated = (element) => /isolate|plaintext/.test(getComputedStyle(element).unicodeBidi);
+  const runsAlong = (node) => node.nodeType === Node.ELEMENT_NODE && !isIsolated(node) && !node.matches("select");
   const textOf = (element) => [...element.childNodes].map((node) => {
     if (node.nodeType === Node.TEXT_NODE) return node.data;
-    return node.nodeType === Node.ELEMENT_NODE && !isIsolated(node) && node.matches(":not(select)") ? textOf(node) : "|";
+    return runsAlong(node) ? textOf(node) : "|";
   }).join("");
   const found = [];
   for (const element of document.body.querySelectorAll("*")) {
@@ -33,7 +34,8 @@ TURNED = r"""() => {
 # What can be reached by keyboard, and does not show it where it is.
 UNSEEN = r"""() => {
   const found = [];
-  for (const element of document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")) {
+  const all = "a[href], button, input, select, textarea, summary, [tabindex='0']";
+  for (const element of document.querySelectorAll(all)) {
     if (!element.checkVisibility({visibilityProperty: true}) || element.disabled || element.type === "hidden") continue;
     element.focus({focusVisible: true, preventScroll: true});
     const style = getComputedStyle(element);
