@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Account, Membership, Role, User
-from webhooks import events, recovery
+from webhooks import events, notice_choices, notices, recovery
 from webhooks.engine.dispatch import dispatch
 from webhooks.models import Attempt, Delivery, Event, EventType, HourlyCount, Recovery, StaleVersion, Webhook
 from webhooks.signals import event_occurred
@@ -85,6 +85,20 @@ def make_owned_listener(email: str, password: str, url: str) -> OwnedListener:
     return OwnedListener(account_id=account_id, webhook_id=str(webhook.pk), secret=webhook.secret, email=email)
 
 
+def make_watched_listener(
+    owner: str, manager: str, viewer: str, left_out: str, password: str, url: str
+) -> OwnedListener:
+    """Do the same with more members: a Finnish manager, a viewer who wants e-mails, and a manager who wants none."""
+    listener = make_owned_listener(owner, password, url)
+    account = Account.objects.get(pk=listener["account_id"])
+    webhook = Webhook.objects.get(pk=listener["webhook_id"])
+    people = [(manager, Role.MANAGER, "fi", True), (viewer, Role.VIEWER, "", True), (left_out, Role.MANAGER, "", False)]
+    for email, role, language, wants in people:
+        user = User.objects.create_user(email, password, language=language)
+        notice_choices.choose(Membership.objects.create(account=account, user=user, role=role), webhook, wants)
+    return listener
+
+
 def give_hard_values(webhook_id: str) -> None:
     """Give a webhook what is hard to show: a long name that runs from right to left, a long URL, and figures."""
     webhook = Webhook.objects.get(pk=webhook_id)
@@ -98,6 +112,70 @@ def give_hard_values(webhook_id: str) -> None:
             died=hours % 30,
             within_2000_ms=hours,
         )
+
+
+def has_notice() -> bool:
+    """Say whether there is something to tell of any webhook."""
+    return notices.claim() is not None
+
+
+RTL = "فنادق النخيل"
+LONG = "Varausjärjestelmienvälinentapahtumailmoitustenedelleenlähetyspalvelu"
+
+
+def make_hard_estate(webhook_count: int) -> dict[str, str]:
+    """Make an account of much that is hard to show; return the owner's address, and where its pages are, by name.
+
+    Names run from right to left or are one long word, an event has all of the 256 KB, an answer is a page of HTML.
+    """
+    from tests.bench.pages import NO_PAGES
+    from tests.security.cast import make_estate, path_values
+    from tests.security.routes import all_routes
+
+    with transaction.atomic():
+        estate = make_estate(RTL)
+        # Nothing happens to it while it is looked at.
+        estate.webhook.disable(Webhook.DisabledReason.BY_USER, estate.owner)
+        event = events.emit(type="booking.created", account=estate.account, object={"text": LONG * 3680})
+        Event.objects.filter(pk=event.pk).update(status=Event.Status.NO_SUBSCRIBERS)
+        Event.objects.filter(pk=estate.event.pk).update(body=event.body, idempotency_key=LONG * 3)
+        User.objects.filter(pk=estate.owner.pk).update(name=f"{RTL} {RTL}")
+        User.objects.filter(pk=estate.colleague.user_id).update(name=LONG)
+        Webhook.objects.filter(pk=estate.webhook.pk).update(name=f"{RTL}!", url=f"https://x.example/{LONG * 6}")
+        Delivery.objects.filter(pk=estate.delivery.pk).update(url=f"https://x.example/?{RTL}={LONG * 6}")
+        page = f"<h1>{LONG}</h1><script>document.title = 'run'</script><img src=x><form action=/><p>{RTL}".encode()
+        Attempt.objects.filter(pk=estate.attempt.pk).update(
+            http_status=500,
+            error="",
+            error_text="",
+            request_headers=[["Wink-Signature", LONG * 4]],
+            response_headers=[["Content-Type", "text/html"], [LONG, LONG * 2]],
+            response_snippet=page,
+        )
+        now = timezone.now()
+        names = [RTL, LONG, "<b>Bold</b> & “quoted”", *(f"Webhook {each}" for each in range(webhook_count))]
+        # Made and disabled a while ago, so that no worker has anything to send.
+        Webhook.objects.bulk_create(
+            Webhook(
+                account=estate.account,
+                name=name,
+                url=f"https://x.example/{LONG}",
+                enabled=False,
+                disabled_at=now,
+                disabled_reason=Webhook.DisabledReason.BY_USER,
+                disabled_by=estate.owner,
+            )
+            for name in names
+        )
+    values = path_values(estate)
+    return {
+        "email": estate.owner.email,
+        **{
+            route.name: route.url(values)
+            for route in all_routes()
+            if not route.name.startswith("admin:") and route.name not in {*NO_PAGES, "webhooks:webhook_live"}
+        },
+    }
 
 
 def make_superuser(email: str, password: str) -> None:

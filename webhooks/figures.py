@@ -69,7 +69,7 @@ class Figures:
 
 
 def last_days(webhooks: Iterable[Webhook], days: int = CARD_DAYS) -> dict[UUID, Figures]:
-    """Return of each webhook the bars of the last days, of the site's time zone, today last; no response times."""
+    """Return of each webhook the bars of the last days, of the reader's time zone, today last; no response times."""
     first = _day_before_today(days - 1)
     bars = {webhook.pk: _empty_days(days) for webhook in webhooks}
     counts = (
@@ -86,7 +86,8 @@ def last_days(webhooks: Iterable[Webhook], days: int = CARD_DAYS) -> dict[UUID, 
 
 def last_day_week_and_month(webhook: Webhook) -> tuple[Figures, Figures, Figures]:
     """Return the figures of the last 24 hours by the hour, and of the last 7 and 30 days by the day."""
-    this_hour = timezone.localtime().replace(minute=0, second=0, microsecond=0)
+    # The hours are those of UTC, which begin at half past in some zones.
+    this_hour = timezone.localtime(timezone.now().replace(minute=0, second=0, microsecond=0))
     first_hour = this_hour - 23 * HOUR
     rows = list(
         HourlyCount.objects.filter(webhook=webhook, hour__gte=_midnight(_day_before_today(29))).values(

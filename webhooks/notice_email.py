@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -12,6 +13,7 @@ from django.utils import timezone, translation
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from accounts.access import may_manage_webhooks
 from accounts.models import Membership
 from webhooks import diagnosis, notice_link, recovery
 from webhooks.models import Attempt, Delivery, Webhook
@@ -25,7 +27,7 @@ ANSWER_LENGTH = 300
 
 @dataclass(frozen=True)
 class Facts:
-    """What the e-mails to all members tell alike; the counts are of recovery.COUNTED_MOST deliveries at most."""
+    """What the e-mails to all members tell alike; a count of more than recovery.COUNTED_MOST says no more than that."""
 
     attempt: Attempt | None
     waiting: int
@@ -36,7 +38,7 @@ def facts_of(webhook: Webhook) -> Facts:
     waiting = Delivery.objects.unfinished().filter(webhook=webhook.pk).order_by().values("pk")
     return Facts(
         attempt=last_attempt(webhook),
-        waiting=waiting[: recovery.COUNTED_MOST].count(),
+        waiting=waiting[: recovery.COUNTED_MOST + 1].count(),
         failed=recovery.count_failed(webhook),
     )
 
@@ -61,19 +63,19 @@ def compose(webhook: Webhook, state: str, member: Membership, facts: Facts) -> E
     with translation.override(user.language or settings.LANGUAGE_CODE), timezone.override(UTC):
         # A line break in the name would be one in the header.
         subject = " ".join(_subject(webhook, state).split())
-        context = _links(webhook, facts.attempt) | {
+        context = _links(webhook, facts.attempt, member) | {
             "language": translation.get_language(),
             "subject": subject,
             "happened": _happened(webhook, state),
-            "advice": _advice(state),
+            "advice": _advice(state, may_manage_webhooks(member)),
             "webhook": webhook,
             "account": webhook.account,
             "attempt": facts.attempt,
             "answer": diagnosis.title_of(facts.attempt) if facts.attempt else "",
             "meaning": diagnosis.meaning_of(facts.attempt) if facts.attempt else "",
             "snippet": _snippet(facts.attempt) if facts.attempt else "",
-            "waiting": facts.waiting,
-            "failed": facts.failed,
+            "waiting": _count_text(facts.waiting),
+            "failed": _count_text(facts.failed),
             "stop_url": stop_url,
         }
         headers = {
@@ -91,17 +93,25 @@ def compose(webhook: Webhook, state: str, member: Membership, facts: Facts) -> E
     return email
 
 
-def _links(webhook: Webhook, attempt: Attempt | None) -> dict[str, str]:
-    """Return the addresses of the pages that help; that of the delivery is empty where none was attempted."""
+def _links(webhook: Webhook, attempt: Attempt | None, member: Membership) -> dict[str, str]:
+    """Return the addresses of the pages that help; empty are those of what the member may not do or there is not."""
     ids = [webhook.account_id, webhook.pk]
     return {
         "webhook_url": settings.PORTAL_URL + reverse("webhooks:webhook_detail", args=ids),
-        "recovery_url": settings.PORTAL_URL + reverse("webhooks:recovery_create", args=ids),
+        "recovery_url": settings.PORTAL_URL + reverse("webhooks:recovery_create", args=ids)
+        if may_manage_webhooks(member)
+        else "",
         "notices_url": settings.PORTAL_URL + reverse("webhooks:notice_list", args=[webhook.account_id]),
         "delivery_url": settings.PORTAL_URL + reverse("webhooks:delivery_detail", args=[*ids, attempt.delivery_id])
         if attempt
         else "",
     }
+
+
+def _count_text(count: int) -> str:
+    if count > recovery.COUNTED_MOST:
+        return _("more than %(limit)s") % {"limit": intcomma(recovery.COUNTED_MOST)}
+    return str(intcomma(count))
 
 
 def _snippet(attempt: Attempt) -> str:
@@ -150,7 +160,8 @@ def _happened(webhook: Webhook, state: str) -> str:
     }
 
 
-def _advice(state: str) -> str:
+def _advice(state: str, may_manage: bool) -> str:
+    """Say what the reader can do about it; what only owners and managers may do is not asked of others."""
     match state:
         case Webhook.NotifiedState.FAILING:
             return _(
@@ -158,11 +169,21 @@ def _advice(state: str) -> str:
                 "in time. Most deliveries that fail are tried again, ten times in all over almost four days. A webhook "
                 "that keeps failing for 5 days is disabled."
             )
+        case Webhook.NotifiedState.DISABLED if not may_manage:
+            return _(
+                "No more events are sent to it, and those that waited were cancelled. Once the receiver is put right, "
+                "an owner or a manager of the account can enable the webhook again, and send what it missed."
+            )
         case Webhook.NotifiedState.DISABLED:
             return _(
                 "No more events are sent to it, and those that waited were cancelled. To use it again, put the "
-                "receiver right; then choose Actions and Update for the webhook, switch Enable on, and choose Save. "
-                "What it missed until then can be sent afterwards, with Recovery."
+                "receiver right; then choose Actions and Enable for the webhook. What it missed until then can be sent "
+                "afterwards, with Recovery."
+            )
+        case _state if not may_manage:
+            return _(
+                "What was given up meanwhile is not sent again by itself; an owner or a manager of the account "
+                "can send it."
             )
         case _state:
             return _("What was given up meanwhile is not sent again by itself; send it with Recovery.")

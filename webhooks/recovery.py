@@ -33,7 +33,7 @@ END_REASONS: dict[str, Delivery.EndReason] = {
     Recovery.EndReason.WEBHOOK_DISABLED: Delivery.EndReason.WEBHOOK_DISABLED,
     Recovery.EndReason.WEBHOOK_REMOVED: Delivery.EndReason.WEBHOOK_REMOVED,
 }
-# So many of the newest deliveries are looked at where they are only counted.
+# Where deliveries are only counted, it ends behind so many.
 COUNTED_MOST = 10_000
 # What is about to be removed with age is left alone.
 SAFETY = timedelta(hours=1)
@@ -65,9 +65,9 @@ def sample(webhook: Webhook, kind: str, since: datetime, until: datetime, most: 
 
 
 def count_failed(webhook: Webhook) -> int:
-    """Return how many deliveries a recovery of what failed would take now, among the COUNTED_MOST newest ones."""
-    newest = webhook.deliveries.order_by("-pk").values("pk")[:COUNTED_MOST]
-    return _failed(webhook).filter(pk__in=newest, pk__gte=first_uuid7_at(oldest_kept())).count()
+    """Return how many deliveries a recovery of what failed would take; COUNTED_MOST and one where there is more."""
+    failed = _failed(webhook).filter(pk__gte=first_uuid7_at(oldest_kept())).order_by("-pk")
+    return failed.values("pk")[: COUNTED_MOST + 1].count()
 
 
 def _found(webhook: Webhook, kind: str, since: datetime, until: datetime) -> "DeliveryQuerySet | QuerySet[Event]":

@@ -1,10 +1,16 @@
-"""What every answer tells the browser, besides what Django and django-csp have settings for."""
+"""What every answer tells the browser, besides what Django and django-csp have settings for, and in which time zone."""
 
+import zoneinfo
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
+
+# A script writes it, so that its name is in winkhooks.js as well.
+ZONE_COOKIE = "winkhooks_zone"
+ZONES = frozenset(zoneinfo.available_timezones())
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -32,5 +38,16 @@ def never_stored(get_response: GetResponse) -> GetResponse:
         if not response.has_header("Cache-Control"):
             add_never_cache_headers(response)
         return response
+
+    return answer
+
+
+def in_zone_of_reader(get_response: GetResponse) -> GetResponse:
+    """Show times, and read them, in the time zone that the browser told; in TIME_ZONE where it told none."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        name = request.COOKIES.get(ZONE_COOKIE)
+        with timezone.override(zoneinfo.ZoneInfo(name) if name in ZONES else None):
+            return get_response(request)
 
     return answer

@@ -230,6 +230,7 @@ MIDDLEWARE = [
     "winkhooks.middleware.limited_to_itself",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "winkhooks.middleware.never_stored",
+    "winkhooks.middleware.in_zone_of_reader",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -390,6 +391,11 @@ vars().update(email_settings("EMAIL_URL"))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = email_address("DEFAULT_FROM_EMAIL", "webhooks@localhost")
 PORTAL_URL = http_url("PORTAL_URL", "http://localhost:8000").rstrip("/")
+
+# Forms
+
+# The form of e-mails has a field for each webhook; by default Django reads 1,000, as many as an account may have.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 
 # Storage
 

@@ -237,4 +237,7 @@ class Portal:
         expect(self.page.get_by_role("alert")).to_be_visible()
 
     def see_message(self, text: str) -> None:
-        expect(self.page.get_by_role("status").filter(has_text=text)).to_be_visible()
+        """See the message that an action led to; the focus is on it, so that it is read and what follows is next."""
+        message = self.page.get_by_role("status").filter(has_text=text)
+        expect(message).to_be_visible()
+        expect(message).to_be_focused()

@@ -1,5 +1,6 @@
 """The page of a delivery in a real browser: read why it failed, put it right, and see it arrive."""
 
+import re
 import shutil
 import subprocess
 import uuid
@@ -60,6 +61,11 @@ def test_a_failed_delivery_is_read_put_right_and_tried_again(
         expect(newest).to_contain_text(WHY[labels.language])
         newest.locator(".more > summary").last.press("Enter")
         expect(newest.get_by_text('"error": "<b>down</b>\\u001b"')).to_be_visible()
+        # The page of its event says the same.
+        page.locator(".facts").get_by_role("link", name=re.compile("^[0-9a-f-]{36}$")).press("Enter")
+        expect(portal.card("Wink Stalker")).to_contain_text(RETRYING[labels.language])
+        expect(portal.card("Wink Stalker")).to_contain_text("503")
+        page.go_back()
 
         receiver.answer_with(status(204))
         page.get_by_role("button", name=labels.retry_now, exact=True).press("Enter")

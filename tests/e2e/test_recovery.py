@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.e2e
 NARROWEST: ViewportSize = {"width": 360, "height": 740}
 WIDE: ViewportSize = {"width": 1280, "height": 900}
 MISSED = 40
+# Not so many that the webhook would rest.
+REFUSED = 8
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,13 @@ def announce_to_nobody(account_id: str, url: str, count: int) -> None:
     Webhook.objects.create(account=account, name="Wink Stalker", url=url)
 
 
+def announce_in_vain(account_id: str, url: str, count: int) -> None:
+    """Announce events to a webhook whose receiver refuses them."""
+    Webhook.objects.create(account_id=account_id, name="Wink Stalker", url=url)
+    actions.announce(account_id, count)
+    assert actions.wait_until_finished(30, account_id)
+
+
 def assert_no_barrier(page: Page) -> None:
     results = Axe().run(page)
     assert not results.violations_count, results.generate_report()
@@ -84,11 +94,18 @@ def assert_no_barrier(page: Page) -> None:
     page.set_viewport_size(WIDE)
 
 
-def sign_in(page: Page, stack: Stack, labels: Labels, url: str) -> Portal:
-    """Sign in as the owner of an account with a webhook at `url` that missed some events, and go to the webhooks."""
+def sign_in(
+    page: Page,
+    stack: Stack,
+    labels: Labels,
+    url: str,
+    announce: Callable[[str, str, int], None] = announce_to_nobody,
+    count: int = MISSED,
+) -> Portal:
+    """Sign in as the owner of an account with a webhook at `url` and a past, and go to the webhooks."""
     email = f"owner-{uuid.uuid4().hex}@example.com"
     [account_id] = stack.call(actions.make_owner, email, PASSWORD, ["Cool Account"])
-    stack.call(announce_to_nobody, account_id, url, MISSED)
+    stack.call(announce, account_id, url, count)
     portal = Portal(page, stack.url, labels)
     portal.sign_in(email, PASSWORD)
     portal.manage_account("Cool Account")
@@ -129,6 +146,7 @@ def test_what_was_missed_is_sent_and_its_pages_have_no_barrier(
         page.get_by_role("button", name=labels.ok, exact=True).click()
         portal.see_message(words.started)
         expect(page.get_by_role("progressbar")).to_be_visible()
+        expect(page.locator("dl time").first).to_contain_text("EET")
         assert_no_barrier(page)
         # It loads what is new by itself.
         expect(page.get_by_text(words.through)).to_be_visible(timeout=30_000)
@@ -155,13 +173,23 @@ def test_it_is_cancelled_by_keyboard(stack: Stack, open_page: OpenPage, labels: 
         assert len(receiver.requests) == sent < MISSED
 
 
-def test_it_works_without_a_script(stack: Stack, open_page: OpenPage) -> None:
+def test_what_failed_is_sent_again_without_a_script(stack: Stack, open_page: OpenPage) -> None:
     with (
-        Receiver() as receiver,
+        Receiver(status(404)) as receiver,
         open_page(locale="en", java_script_enabled=False, timezone_id="Europe/Helsinki") as page,
     ):
-        # Without one the times are those of the server.
-        start(sign_in(page, stack, ENGLISH, receiver.url), ENGLISH_WORDS, zone="UTC")
+        portal = sign_in(page, stack, ENGLISH, receiver.url, announce_in_vain, REFUSED)
+        expect(portal.card("Wink Stalker")).to_contain_text(ENGLISH.failing)
+        receiver.answer_with(status(204))
+        portal.choose_action("Wink Stalker", ENGLISH_WORDS.recovery)
+        # Without a script the times are those of the server.
+        expect(page.locator("[data-zone-name]")).to_have_text("UTC")
+        page.get_by_role("radio", name=re.compile("^What failed: ")).check()
+        page.get_by_role("button", name=ENGLISH_WORDS.preview, exact=True).click()
+        expect(page.get_by_role("heading", name=f"Send {REFUSED} events to “Wink Stalker”?")).to_be_visible()
+        page.get_by_role("button", name=ENGLISH.ok, exact=True).click()
+        portal.see_message(ENGLISH_WORDS.started)
         # The page is loaded again by itself.
         expect(page.get_by_text(ENGLISH_WORDS.done, exact=True)).to_be_visible(timeout=30_000)
-        expect(page.get_by_text(ENGLISH_WORDS.through)).to_be_visible()
+        expect(page.get_by_text(f"{REFUSED} of {REFUSED} events are through")).to_be_visible()
+        assert len(receiver.requests) == 2 * REFUSED

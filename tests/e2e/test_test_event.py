@@ -5,7 +5,7 @@ import re
 import uuid
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests import actions
 from tests.conftest import PASSWORD
@@ -90,6 +90,24 @@ def test_what_was_typed_for_an_event_comes_back_with_it(stack: Stack, open_page:
         expect(content).to_have_value(re.compile("bookingCode"))
         event.select_option("webhook.test")
         expect(content).to_have_value("typed")
+
+
+def test_what_is_chosen_before_the_script_is_there_counts(
+    stack: Stack, open_page: OpenPage, receiver: Receiver
+) -> None:
+    held_back: list[Route] = []
+    with open_page(locale="en") as page:
+        page.route("**/test-event*.js", lambda route: held_back.append(route))
+        portal = Portal(page, stack.url, ENGLISH)
+        open_test_event(stack, receiver, portal)
+        event, content = portal.field(ENGLISH.event_of_test), portal.field(ENGLISH.object)
+        event.select_option("booking.created")
+        content.fill("typed for webhook.test")
+        [script] = held_back
+        script.continue_()
+        expect(content).to_have_value(re.compile("bookingCode"))
+        event.select_option("webhook.test")
+        expect(content).to_have_value("typed for webhook.test")
 
 
 @IN_BOTH_LOOKS

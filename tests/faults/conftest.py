@@ -1,6 +1,7 @@
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,20 +39,21 @@ def engine(tmp_path_factory: pytest.TempPathFactory, postgres: str | None) -> It
 class ClockStack(Stack):
     """A stack whose clock can be moved, and beat killed."""
 
-    def __init__(self, folder: Path, postgres: str | None) -> None:
+    def __init__(self, folder: Path, postgres: str | None, *, web: bool = False, **settings: Any) -> None:
         self._clock = folder / "clock"
         self._ahead = 0.0
         self._clock.write_bytes(struct.pack("d", self._ahead))
         super().__init__(
             folder,
             postgres=postgres,
-            web=False,
+            web=web,
             beat_apart=True,
             command_seconds=COMMAND_SECONDS,
             PYTHONPATH=str(Path(__file__).parent / "moved_clock"),
             TEST_CLOCK=str(self._clock),
             WEBHOOK_TIMEOUT_SECONDS=TIMEOUT_SECONDS,
             WEBHOOK_LEASE_SECONDS=LEASE_SECONDS,
+            **settings,
         )
 
     def move_clock(self, seconds: float) -> None:

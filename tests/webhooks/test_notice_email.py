@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import Message
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.mail import EmailMultiAlternatives
@@ -10,8 +11,9 @@ from pytest_django import Settings
 from time_machine import TimeMachineFixture
 
 from accounts.models import Account, User
+from tests.conftest import client_of
 from tests.webhooks.clocked import make_delivery
-from webhooks import notice_email
+from webhooks import notice_email, recovery
 from webhooks.models import Attempt, Delivery, Webhook
 
 pytestmark = pytest.mark.django_db
@@ -127,7 +129,7 @@ def test_it_says_why_a_webhook_was_disabled(webhook: Webhook, owner: User, reaso
     email = compose(put(webhook, "disabled", reason), "disabled", owner)
     assert text in email.body
     assert text in html_of(email)
-    assert "choose Actions and Update for the webhook, switch Enable on, and choose Save." in email.body
+    assert "put the receiver right; then choose Actions and Enable for the webhook." in email.body
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,7 @@ def test_it_says_why_a_webhook_was_disabled(webhook: Webhook, owner: User, reaso
 def test_it_says_in_finnish_why_a_webhook_was_disabled(webhook: Webhook, finnish: User, reason: str, text: str) -> None:
     email = compose(put(webhook, "disabled", reason), "disabled", finnish)
     assert text in email.body
-    assert "Toiminnot ja Päivitä, kytke Ota käyttöön päälle ja valitse Tallenna." in email.body
+    assert "ja valitse sitten webhookin kohdalla Toiminnot ja Ota käyttöön." in email.body
 
 
 def test_a_recovered_webhook_is_described(webhook: Webhook, owner: User) -> None:
@@ -178,6 +180,45 @@ def test_it_leads_to_the_pages_that_help(webhook: Webhook, account: Account, own
     ):
         assert f": {address}\n" in email.body
         assert f'<a href="{address}">' in html_of(email)
+
+
+@pytest.mark.parametrize(
+    "what, advice",
+    [
+        ("failing", "Check that the receiver runs"),
+        ("disabled", "an owner or a manager of the account can enable the webhook again, and send what it missed."),
+        ("works", "an owner or a manager of the account can send it."),
+    ],
+)
+def test_a_viewer_is_led_and_advised_to_nothing_that_they_may_not(
+    webhook: Webhook, viewer: User, what: str, advice: str
+) -> None:
+    attempt_of(make_delivery(webhook, "DEAD"), http_status=503)
+    email = compose(put(webhook, what), what, viewer)
+    for text in (str(email.body), html_of(email)):
+        assert advice in text
+        assert "ecovery" not in text
+    links = [urlsplit(address) for address in re.findall(r"https://[^\s\"<]+", str(email.body))]
+    paths = [link.path for link in links if link.hostname == "webhooks.example.com"]
+    assert len(paths) == 4
+    assert [client_of(viewer).get(path).status_code for path in paths] == [200] * 4
+
+
+def test_counts_that_end_somewhere_say_so(webhook: Webhook, finnish: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "COUNTED_MOST", 1000)
+    facts = notice_email.Facts(attempt=None, waiting=1000, failed=1001)
+    member = webhook.account.memberships.get(user=finnish)
+    body = notice_email.compose(put(webhook, "failing"), "FAILING", member, facts).body
+    assert "Odottavia toimituksia: 1\xa0000\n" in body
+    assert "yli 1\xa0000\n" in body
+
+
+def test_what_is_more_than_is_counted_is_noticed(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "COUNTED_MOST", 1)
+    for status in ("PENDING", "RETRYING", "DEAD", "DEAD", "SUCCEEDED"):
+        make_delivery(webhook, status)
+    facts = notice_email.facts_of(webhook)
+    assert (facts.waiting, facts.failed) == (2, 2)
 
 
 def test_it_counts_what_waits_and_what_failed(webhook: Webhook, owner: User) -> None:

@@ -2,6 +2,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import template
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.utils import timezone
 from django.utils.formats import date_format, localize
 from django.utils.translation import gettext
@@ -50,9 +51,9 @@ def bars(figures: Figures, label: str, unit: str) -> dict[str, Any]:
 
 def _counts(counted: Bar | Figures) -> str:
     return gettext("Succeeded: %(succeeded)s. Failed and tried again: %(failed)s. Given up: %(died)s.") % {
-        "succeeded": localize(counted.succeeded),
-        "failed": localize(counted.failed),
-        "died": localize(counted.died),
+        "succeeded": intcomma(counted.succeeded),
+        "failed": intcomma(counted.failed),
+        "died": intcomma(counted.died),
     }
 
 

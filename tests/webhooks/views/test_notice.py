@@ -2,6 +2,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from accounts import limits
 from accounts.models import Account, Membership, User
 from tests.conftest import client_of
 from tests.webhooks.conftest import make_webhook
@@ -71,6 +72,19 @@ def test_some_are_chosen(owner: User, url: str, account: Account, webhook: Webho
     page = client_of(owner).get(url)
     assert page.context["form"].initial["which"] == "some"
     assert_no_inline_code(page)
+
+
+def test_more_webhooks_can_be_chosen_than_an_account_may_have(owner: User, url: str, account: Account) -> None:
+    webhooks = Webhook.objects.bulk_create(
+        Webhook(account=account, name=f"Webhook {number}", url="https://a.example/")
+        for number in range(limits.MOST_WEBHOOKS + 100)
+    )
+    left_out, *ids = [str(webhook.pk) for webhook in webhooks]
+    answer = client_of(owner).post(url, {"which": "some", "webhooks": ids, "newest": ids[-1]})
+    assert answer.status_code == 302
+    assert str(webhooks[0].pk) == left_out
+    assert recipients(webhooks[0]) == []
+    assert recipients(webhooks[1]) == recipients(webhooks[-1]) == ["owner@example.com"]
 
 
 def test_webhooks_of_others_cannot_be_chosen(owner: User, stranger: User, url: str, webhook: Webhook) -> None:
