@@ -12,18 +12,16 @@ from datetime import timedelta
 from smtplib import SMTPException, SMTPRecipientsRefused
 
 import structlog
-from celery import current_app
 from celery.exceptions import SoftTimeLimitExceeded
 from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature, Signer
 from django.db import IntegrityError, transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
-from kombu.exceptions import OperationalError
-from redis import RedisError
 
 from accounts import audit, invitation_email, limits
 from accounts.models import Account, Invitation, Membership, User, generate_nonce
+from winkhooks import broker
 
 logger = structlog.get_logger(__name__)
 
@@ -34,8 +32,6 @@ LEASE = timedelta(seconds=SEND_SECONDS + 60)
 RETRY_AFTER = timedelta(minutes=5)
 MESSAGE_SECONDS = 300
 """How long the message to the worker that shall send may wait in the queue."""
-BROKER_SECONDS = 0.2
-"""So long a request waits for each of the broker's answers; a new connection takes several."""
 
 
 def invite(*, account: Account, email: str, role: str, by: User) -> Invitation:
@@ -230,11 +226,4 @@ def send_next() -> bool:
 
 def _have_sent() -> None:
     """Tell a worker that there is an e-mail to send; where the broker does not answer, beat does so within a minute."""
-    options = {"socket_timeout": BROKER_SECONDS, "socket_connect_timeout": BROKER_SECONDS, "max_retries": 0}
-    try:
-        with current_app.connection_for_write(transport_options=options) as connection:
-            current_app.send_task(
-                "accounts.tasks.send_invitations", connection=connection, retry=False, expires=MESSAGE_SECONDS
-            )
-    except (RedisError, OperationalError, OSError) as error:
-        logger.warning("broker_unreachable", error=str(error))
+    broker.send("accounts.tasks.send_invitations", expires=MESSAGE_SECONDS)
