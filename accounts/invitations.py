@@ -16,6 +16,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature, Signer
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
@@ -26,6 +27,9 @@ from winkhooks import broker
 logger = structlog.get_logger(__name__)
 
 VALID_FOR = timedelta(days=7)
+KEPT_FOR = timedelta(days=30)
+"""So long an invitation stays once it has been accepted or withdrawn, or has expired."""
+PURGE_BATCH = 500
 SEND_SECONDS = 60
 LEASE = timedelta(seconds=SEND_SECONDS + 60)
 """Longer than it can take until the e-mail has gone out or failed."""
@@ -222,6 +226,21 @@ def send_next() -> bool:
     else:
         leased.update(send_after=None, sent_at=now)
     return True
+
+
+def purge() -> int:
+    """Remove invitations that ended longer than KEPT_FOR ago; return how many."""
+    before = timezone.now() - KEPT_FOR
+    ended = (
+        Q(accepted_at__lt=before)
+        | Q(withdrawn_at__lt=before)
+        | Q(accepted_at=None, withdrawn_at=None, expires_at__lt=before)
+    )
+    removed = 0
+    while ids := list(Invitation.objects.filter(ended).order_by("pk").values_list("pk", flat=True)[:PURGE_BATCH]):
+        # Asked again, for one may have been sent anew in the meantime.
+        removed += Invitation.objects.filter(ended, pk__in=ids).delete()[0]
+    return removed
 
 
 def _have_sent() -> None:

@@ -25,6 +25,7 @@ from accounts.models import Account, Invitation, Membership, Role, User
 from tests.accounts.conftest import GUEST
 from tests.brokers import Broker
 from tests.conftest import make_user
+from webhooks import tasks
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]
 HOUR = timedelta(hours=1)
@@ -343,6 +344,40 @@ def test_what_another_worker_has_taken_is_left_to_it(invitation: Invitation) -> 
         assert invitations.send_next()
     assert claims
     assert mail.outbox == []
+
+
+# Removing
+
+
+def test_those_that_ended_30_days_ago_are_removed(account: Account, owner: User) -> None:
+    now = timezone.now()
+    long_ago, lately = now - timedelta(days=31), now - timedelta(days=29)
+    ends = {
+        f"{name}-{when}": {"expires_at": moment, name: moment}
+        for name in ("accepted_at", "withdrawn_at", "expires_at")
+        for when, moment in (("long-ago", long_ago), ("lately", lately))
+    }
+    # It was answered, and what counts is when.
+    ends["withdrawn_at-after-it-expired"] = {"expires_at": long_ago, "withdrawn_at": lately}
+    ends["open"] = {"expires_at": now + HOUR}
+    for name, end in ends.items():
+        Invitation.objects.create(account=account, email=f"{name}@example.com", language="en", **end)
+    assert invitations.purge() == 3
+    left = set(Invitation.objects.values_list("email", flat=True))
+    assert left == {f"{name}@example.com" for name in ends if not name.endswith("long-ago")}
+
+
+def test_they_are_removed_in_batches(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(invitations, "PURGE_BATCH", 2)
+    for number in range(5):
+        Invitation.objects.create(
+            account=account,
+            email=f"guest{number}@example.com",
+            language="en",
+            expires_at=timezone.now() - timedelta(days=31),
+        )
+    tasks.purge()
+    assert not Invitation.objects.exists()
 
 
 # Asking a worker
