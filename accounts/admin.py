@@ -1,17 +1,19 @@
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit, invitations
 from accounts.audit import AuditEntry
-from accounts.models import Account, Invitation, Membership, User
+from accounts.membership_form import OWNER_NEEDED, LoneMembershipForm, MembershipForm, MembershipFormSet
+from accounts.models import Account, Invitation, LastOwner, Membership, User
 from webhooks.models import Event, Webhook
 from winkhooks.admin import (
     LogAdmin,
@@ -27,6 +29,8 @@ from winkhooks.admin import (
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # has no type parameters when it runs
     model = Membership
+    form = MembershipForm
+    formset = MembershipFormSet
     extra = 0
     autocomplete_fields = ("account", "user")
     readonly_fields = ("created_at",)
@@ -151,6 +155,7 @@ class AccountAdmin(ModelAdmin):
 
 @admin.register(Membership)
 class MembershipAdmin(ModelAdmin):
+    form = LoneMembershipForm
     list_display = ("user", "account_link", "role", exact_time(Membership, "created_at"))
     list_filter = ("role", "created_at")
     list_select_related = ("user", "account")
@@ -167,15 +172,33 @@ class MembershipAdmin(ModelAdmin):
         action = audit.Action.MEMBER_CHANGED if change else audit.Action.MEMBER_ADDED
         obj.note(action, {"role": (form.initial.get("role") if change else None, obj.role)})
 
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except LastOwner as error:
+            return self._refuse(request, error, reverse("admin:accounts_membership_change", args=[object_id]))
+
     def delete_model(self, request: HttpRequest, obj: Membership) -> None:
-        obj.note(audit.Action.MEMBER_REMOVED, {"role": (obj.role, None)})
-        super().delete_model(request, obj)
+        obj.end()
+
+    def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | None:
+        """Take all who were chosen out of their accounts, or none, with what the log says of it."""
+        try:
+            with transaction.atomic():
+                return super().response_action(request, *args, **kwargs)
+        except LastOwner as error:
+            return self._refuse(request, error, request.get_full_path())
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Membership]) -> None:
-        with transaction.atomic():
-            for membership in queryset:
-                membership.note(audit.Action.MEMBER_REMOVED, {"role": (membership.role, None)})
-            super().delete_queryset(request, queryset)
+        # In one order, so that two who do it at once do not wait for each other.
+        for membership in queryset.order_by("account_id", "pk"):
+            membership.end()
+
+    def _refuse(self, request: HttpRequest, error: LastOwner, url: str) -> HttpResponse:
+        self.message_user(request, OWNER_NEEDED % {"account": error.account}, messages.ERROR)
+        return HttpResponseRedirect(url)
 
     @admin.display(description=_("account"), ordering="account__name")
     def account_link(self, membership: Membership) -> SafeString:
