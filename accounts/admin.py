@@ -4,17 +4,22 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
+from django.contrib.auth.forms import AdminPasswordChangeForm
+from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit, invitations, second_factor
 from accounts.audit import AuditEntry
-from accounts.models import Account, Invitation, Membership, User
+from accounts.membership_form import OWNER_NEEDED, LoneMembershipForm, MembershipForm, MembershipFormSet
+from accounts.models import Account, Invitation, LastOwner, Membership, User
 from webhooks.models import Event, Webhook
 from winkhooks.admin import (
     LogAdmin,
@@ -34,6 +39,8 @@ for model in (EmailAddress, Authenticator, UserSession):
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # has no type parameters when it runs
     model = Membership
+    form = MembershipForm
+    formset = MembershipFormSet
     extra = 0
     autocomplete_fields = ("account", "user")
     readonly_fields = ("created_at",)
@@ -54,9 +61,76 @@ def note_memberships(formset: Any) -> None:
         membership.note(audit.Action.MEMBER_REMOVED, {"role": (membership.role, None)})
 
 
+class NotingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # has no type parameters when it runs
+    """Writes into the change history what is done to users and to what they may do as staff."""
+
+    noted_fields: ClassVar[tuple[str, ...]]
+    noted_actions: ClassVar[dict[str, audit.Action]]
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        changes = {
+            field: (_noted(form.initial.get(field)) if change else None, _noted(form.cleaned_data[field]))
+            for field in self.noted_fields
+            if field in form.changed_data
+        }
+        if changes:
+            self.note("changed" if change else "created", form.instance, changes)
+
+    def note(self, what: str, row: Any, changes: dict[str, tuple[Any, Any]] | None = None) -> None:
+        name = row.get_full_name() if isinstance(row, User) else str(row)
+        target_id = row.pk if isinstance(row, User) else None
+        audit.record(self.noted_actions[what], account=None, target=name, target_id=target_id, changes=changes)
+
+
+def _noted(value: Any) -> Any:
+    """Return the value of a field as the change history keeps it: rows by their names, in order."""
+    if isinstance(value, (list, QuerySet)):
+        return sorted(getattr(row, "codename", "") or str(row) for row in value)
+    return value
+
+
+class StaffPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # has no type parameters when it runs
+    def save(self, commit: bool = True) -> User:
+        with transaction.atomic():
+            user: User = super().save(commit)
+            audit.record(audit.Action.PASSWORD_CHANGED, account=None, target=user.get_full_name(), target_id=user.pk)
+        return user
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(NotingAdmin, BaseGroupAdmin):
+    noted_fields = ("name", "permissions")
+    noted_actions: ClassVar[dict[str, audit.Action]] = {
+        "created": audit.Action.GROUP_CREATED,
+        "changed": audit.Action.GROUP_CHANGED,
+        "removed": audit.Action.GROUP_REMOVED,
+    }
+
+    def delete_model(self, request: HttpRequest, obj: Group) -> None:
+        self.note("removed", obj)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
+        with transaction.atomic():
+            for group in queryset:
+                self.note("removed", group)
+            super().delete_queryset(request, queryset)
+
+
 @admin.register(User)
-class UserAdmin(ModelAdmin, BaseUserAdmin):  # type: ignore[type-arg]
+class UserAdmin(NotingAdmin, ModelAdmin, BaseUserAdmin):  # type: ignore[type-arg]
     """Users are not deleted: unticking "active" locks them out, and what they did keeps their name."""
+
+    noted_fields = ("email", "name", "language", "is_active", "is_staff", "is_superuser", "groups", "user_permissions")
+    noted_actions: ClassVar[dict[str, audit.Action]] = {
+        "created": audit.Action.USER_CREATED,
+        "changed": audit.Action.USER_CHANGED,
+    }
+    change_password_form = StaffPasswordForm
 
     list_display = (
         "email",
@@ -151,13 +225,14 @@ class AccountAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        audit.record(
-            audit.Action.ACCOUNT_CHANGED if change else audit.Action.ACCOUNT_CREATED,
-            account=obj.pk,
-            target=obj.name,
-            target_id=obj.pk,
-            changes={"name": (form.initial.get("name"), obj.name)},
-        )
+        if form.has_changed():
+            audit.record(
+                audit.Action.ACCOUNT_CHANGED if change else audit.Action.ACCOUNT_CREATED,
+                account=obj.pk,
+                target=obj.name,
+                target_id=obj.pk,
+                changes={"name": (form.initial.get("name"), obj.name)},
+            )
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         super().save_formset(request, form, formset, change)
@@ -177,6 +252,7 @@ class AccountAdmin(ModelAdmin):
 
 @admin.register(Membership)
 class MembershipAdmin(ModelAdmin):
+    form = LoneMembershipForm
     list_display = ("user", "account_link", "role", exact_time(Membership, "created_at"))
     list_filter = ("role", "created_at")
     list_select_related = ("user", "account")
@@ -191,17 +267,36 @@ class MembershipAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Membership, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         action = audit.Action.MEMBER_CHANGED if change else audit.Action.MEMBER_ADDED
-        obj.note(action, {"role": (form.initial.get("role") if change else None, obj.role)})
+        if not change or form.has_changed():
+            obj.note(action, {"role": (form.initial.get("role") if change else None, obj.role)})
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except LastOwner as error:
+            return self._refuse(request, error, reverse("admin:accounts_membership_change", args=[object_id]))
 
     def delete_model(self, request: HttpRequest, obj: Membership) -> None:
-        obj.note(audit.Action.MEMBER_REMOVED, {"role": (obj.role, None)})
-        super().delete_model(request, obj)
+        obj.end()
+
+    def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | None:
+        """Take all who were chosen out of their accounts, or none, with what the log says of it."""
+        try:
+            with transaction.atomic():
+                return super().response_action(request, *args, **kwargs)
+        except LastOwner as error:
+            return self._refuse(request, error, request.get_full_path())
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Membership]) -> None:
-        with transaction.atomic():
-            for membership in queryset:
-                membership.note(audit.Action.MEMBER_REMOVED, {"role": (membership.role, None)})
-            super().delete_queryset(request, queryset)
+        # In one order, so that two who do it at once do not wait for each other.
+        for membership in queryset.order_by("account_id", "pk"):
+            membership.end()
+
+    def _refuse(self, request: HttpRequest, error: LastOwner, url: str) -> HttpResponse:
+        self.message_user(request, OWNER_NEEDED % {"account": error.account}, messages.ERROR)
+        return HttpResponseRedirect(url)
 
     @admin.display(description=_("account"), ordering="account__name")
     def account_link(self, membership: Membership) -> SafeString:

@@ -83,6 +83,11 @@ class Action(models.TextChoices):
     SECOND_FACTOR_ADDED = "sign_in.factor_added", _("%(target)s got another second factor.")
     SECOND_FACTOR_REMOVED = "sign_in.factor_removed", _("A second factor of %(target)s was removed.")
     SECOND_FACTOR_RESET = "sign_in.factor_reset", _("%(target)s got new recovery codes.")
+    USER_CREATED = "user.created", _("The user %(target)s was created.")
+    USER_CHANGED = "user.changed", _("The user %(target)s was changed.")
+    GROUP_CREATED = "group.created", _("The group of staff “%(target)s” was created.")
+    GROUP_CHANGED = "group.changed", _("The group of staff “%(target)s” was changed.")
+    GROUP_REMOVED = "group.removed", _("The group of staff “%(target)s” was removed.")
 
 
 # What is done to many at a time, with how many.
@@ -113,7 +118,11 @@ KINDS: Mapping[str, Promise | str] = {
     "recovery": _("Recoveries"),
     "delivery": _("Deliveries"),
     "sign_in": _("Signing in"),
+    "user": _("Users"),
+    "group": _("Groups of staff"),
 }
+# What belongs to no account.
+KINDS_WITHOUT_ACCOUNT = {"sign_in", "user", "group"}
 
 
 def actions_of(kind: str) -> list[str]:

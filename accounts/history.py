@@ -11,7 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.audit import KINDS, AuditEntry, Door, actions_of
+from accounts.audit import KINDS, KINDS_WITHOUT_ACCOUNT, AuditEntry, Door, actions_of
 from accounts.models import Account, Role, User
 from winkhooks.uuid7 import first_uuid7_at
 
@@ -52,7 +52,10 @@ class HistoryFilter(forms.Form):
         label=_("About"),
         required=False,
         widget=_SELECT,
-        choices=[("", _("All")), *((kind, label) for kind, label in KINDS.items() if kind != "sign_in")],
+        choices=[
+            ("", _("All")),
+            *((kind, label) for kind, label in KINDS.items() if kind not in KINDS_WITHOUT_ACCOUNT),
+        ],
     )
     webhook = forms.ChoiceField(label=_("Webhook"), required=False, widget=_SELECT)
     since = DayField(label=_("From"), required=False)

@@ -12,30 +12,30 @@ from datetime import timedelta
 from smtplib import SMTPException, SMTPRecipientsRefused
 
 import structlog
-from celery import current_app
 from celery.exceptions import SoftTimeLimitExceeded
 from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature, Signer
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
-from kombu.exceptions import OperationalError
-from redis import RedisError
 
 from accounts import audit, invitation_email, limits
 from accounts.models import Account, Invitation, Membership, User, generate_nonce
+from winkhooks import broker
 
 logger = structlog.get_logger(__name__)
 
 VALID_FOR = timedelta(days=7)
+KEPT_FOR = timedelta(days=30)
+"""So long an invitation stays once it has been accepted or withdrawn, or has expired."""
+PURGE_BATCH = 500
 SEND_SECONDS = 60
 LEASE = timedelta(seconds=SEND_SECONDS + 60)
 """Longer than it can take until the e-mail has gone out or failed."""
 RETRY_AFTER = timedelta(minutes=5)
 MESSAGE_SECONDS = 300
 """How long the message to the worker that shall send may wait in the queue."""
-BROKER_SECONDS = 0.2
-"""So long a request waits for each of the broker's answers; a new connection takes several."""
 
 
 def invite(*, account: Account, email: str, role: str, by: User) -> Invitation:
@@ -228,13 +228,21 @@ def send_next() -> bool:
     return True
 
 
+def purge() -> int:
+    """Remove invitations that ended longer than KEPT_FOR ago; return how many."""
+    before = timezone.now() - KEPT_FOR
+    ended = (
+        Q(accepted_at__lt=before)
+        | Q(withdrawn_at__lt=before)
+        | Q(accepted_at=None, withdrawn_at=None, expires_at__lt=before)
+    )
+    removed = 0
+    while ids := list(Invitation.objects.filter(ended).order_by("pk").values_list("pk", flat=True)[:PURGE_BATCH]):
+        # Asked again, for one may have been sent anew in the meantime.
+        removed += Invitation.objects.filter(ended, pk__in=ids).delete()[0]
+    return removed
+
+
 def _have_sent() -> None:
     """Tell a worker that there is an e-mail to send; where the broker does not answer, beat does so within a minute."""
-    options = {"socket_timeout": BROKER_SECONDS, "socket_connect_timeout": BROKER_SECONDS, "max_retries": 0}
-    try:
-        with current_app.connection_for_write(transport_options=options) as connection:
-            current_app.send_task(
-                "accounts.tasks.send_invitations", connection=connection, retry=False, expires=MESSAGE_SECONDS
-            )
-    except (RedisError, OperationalError, OSError) as error:
-        logger.warning("broker_unreachable", error=str(error))
+    broker.send("accounts.tasks.send_invitations", expires=MESSAGE_SECONDS)

@@ -134,6 +134,10 @@ class Role(models.TextChoices):
 class LastOwner(Exception):
     """The account would be left without an owner."""
 
+    def __init__(self, account: Account) -> None:
+        super().__init__(account)
+        self.account = account
+
 
 class Membership(models.Model):
     """What a user may do in an account; `access` says what that is."""
@@ -163,7 +167,7 @@ class Membership(models.Model):
         """Give the member another role, and return whether there still was such a member; raise LastOwner."""
         with self.account.members_locked():
             if role != Role.OWNER and self.is_last_owner():
-                raise LastOwner
+                raise LastOwner(self.account)
             earlier = Membership.objects.filter(pk=self.pk).values_list("role", flat=True).first()
             changed = Membership.objects.filter(pk=self.pk).update(role=role)
             if changed and earlier != role:
@@ -174,7 +178,7 @@ class Membership(models.Model):
         """Take the user out of the account, and return whether they were in it; raise LastOwner."""
         with self.account.members_locked():
             if self.is_last_owner():
-                raise LastOwner
+                raise LastOwner(self.account)
             ended, _ = Membership.objects.filter(pk=self.pk).delete()
             if ended:
                 action = audit.Action.MEMBER_LEFT if by == self.user else audit.Action.MEMBER_REMOVED

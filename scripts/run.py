@@ -4,6 +4,7 @@ It takes up where it stopped; Ctrl-C ends all of it.
 """
 
 import contextlib
+import functools
 import hashlib
 import http.client
 import os
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEFAULT_PORT = 8000
@@ -159,7 +161,13 @@ def start_broker() -> subprocess.Popen[bytes] | None:
     log.parent.mkdir(exist_ok=True)
     with log.open("wb") as output:
         # In a session of its own, so that Ctrl-C does not reach it: the worker needs it until it has ended.
-        broker = subprocess.Popen(run_broker.server_command(path), stdout=output, stderr=output, start_new_session=True)
+        broker = subprocess.Popen(
+            run_broker.server_command(path),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
     deadline = time.monotonic() + START_SECONDS
     while not run_broker.is_answered(path):
         if broker.poll() is not None or time.monotonic() > deadline:
@@ -169,6 +177,13 @@ def start_broker() -> subprocess.Popen[bytes] | None:
     return broker
 
 
+def end_with_parent() -> None:
+    """Let this process be killed when the one that started it is gone, however that ended. Only Linux does it."""
+    from celery.platforms import set_pdeathsig  # type: ignore[attr-defined]  # missing in the stubs
+
+    set_pdeathsig("SIGKILL")
+
+
 def supervise(names: list[str], port: int, broker: subprocess.Popen[bytes] | None) -> None:
     """Run processes of the Procfile until one of them ends or a signal comes; then end them all."""
     import honcho.manager
@@ -176,6 +191,7 @@ def supervise(names: list[str], port: int, broker: subprocess.Popen[bytes] | Non
     from honcho.compat import ProcessManager
     from honcho.environ import parse_procfile
     from honcho.printer import Printer
+    from honcho.process import Popen, Process
 
     class MainProcesses(ProcessManager):
         """Tells only the first process of each group to end: that of the worker lets its pool finish what it sends."""
@@ -184,12 +200,21 @@ def supervise(names: list[str], port: int, broker: subprocess.Popen[bytes] | Non
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
+    class ChildProcess(Process):
+        """Ends with this script, and so does what it starts, where the script has no time to end them."""
+
+        def run(self, *args: Any, **kwargs: Any) -> None:
+            end_with_parent()
+            self._child_ctor = functools.partial(Popen, preexec_fn=end_with_parent)
+            super().run(*args, **kwargs)
+
     # The processes are forked from this one.
     connections.close_all()
     honcho.manager.KILL_WAIT = STOP_SECONDS
     procfile = parse_procfile((BASE_DIR / "Procfile").read_text())
     manager = honcho.manager.Manager(Printer(sys.stdout))
     manager._procmgr = MainProcesses()
+    manager._process_ctor = ChildProcess
     for name in names:
         manager.add_process(name, f"exec {procfile.processes[name]}")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from celery import current_app
 from django.apps import apps
 from django.core.cache import cache
 from django.db import connection
@@ -15,12 +16,14 @@ from django.test import Client
 from pytest_django import DjangoDbBlocker, Settings
 
 from accounts.models import Account, Membership, Role, User
+from tests.brokers import Broker
 from tests.receivers import Receiver
 from tests.services import wait_for_database
 from tests.stack import Stack
 from webhooks import catalogue
 from webhooks.engine import recorder
 from webhooks.models import EventType, Webhook
+from winkhooks import broker as broker_line
 
 PASSWORD = "a-password-for-tests"
 
@@ -182,3 +185,19 @@ def stack(tmp_path_factory: pytest.TempPathFactory, postgres: str | None) -> Ite
     """The whole product, shared by all tests that leave it running as they found it."""
     with Stack(tmp_path_factory.mktemp("stack"), postgres=postgres) as stack:
         yield stack
+
+
+@pytest.fixture
+def broker(
+    tmp_path_factory: pytest.TempPathFactory, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Broker]:
+    broker = Broker(tmp_path_factory.mktemp("b"))
+    settings.REDIS_URL = f"unix://{broker.socket}"
+    # Until it is set, this one is what the other one says; so it comes first, to be put back as it was.
+    monkeypatch.setattr(current_app.conf, "broker_write_url", f"redis+socket://{broker.socket}")
+    monkeypatch.setattr(current_app.conf, "broker_url", f"redis+socket://{broker.socket}")
+    broker_line._line_of_process.cache_clear()
+    yield broker
+    broker_line._line_of_process(os.getpid()).close()
+    broker_line._line_of_process.cache_clear()
+    broker.stop()

@@ -1,11 +1,22 @@
 """What the container image and compose.yaml promise: no rights that are not needed, nothing to write to."""
 
+import ast
+import json
 import re
+import shlex
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from celery.bin.celery import celery
+from click import Context
+from django.core.management import get_commands, load_command_class
+from gunicorn.config import Config  # type: ignore[import-untyped]
+
+from tests.test_settings import load_settings, variables_of_the_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DOCKERFILE = (BASE_DIR / "Dockerfile").read_text()
@@ -69,3 +80,67 @@ def test_nothing_but_the_web_can_be_reached_and_that_from_this_machine_alone() -
     assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
         "web": ["127.0.0.1:8000:8000"]
     }
+
+
+# What they run
+
+
+def command_of(name: str) -> list[str]:
+    """Return what the container runs: its own command, or that of the image."""
+    if "command" in SERVICES[name]:
+        return shlex.split(SERVICES[name]["command"])
+    [command] = re.findall(r"^CMD (\[.+?\])$", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    return list(json.loads(command.replace("\\\n", "")))
+
+
+def run_by_the_portal() -> list[tuple[str, ...]]:
+    checks = [SERVICES[name]["healthcheck"]["test"][1:] for name in PORTAL if "healthcheck" in SERVICES[name]]
+    return [tuple(command) for command in [*map(command_of, PORTAL), *checks]]
+
+
+@pytest.mark.parametrize("command", run_by_the_portal(), ids=" ".join)
+def test_what_they_run_is_there_and_takes_these_options(command: tuple[str, ...]) -> None:
+    program, *arguments = command
+    match program:
+        case "python" if arguments[0] == "-c":
+            assert len(arguments) == 2
+            ast.parse(arguments[1])
+        case "python":
+            script, name, *options = arguments
+            assert (BASE_DIR / script).is_file()
+            load_command_class(get_commands()[name], name).create_parser(script, name).parse_args(options)
+        case "celery":
+            assert arguments[:2] == ["--app", "winkhooks"]
+            assert find_spec("winkhooks.celery")
+            subcommand = celery.commands[arguments[2]]
+            subcommand.make_parser(Context(subcommand)).parse_args(arguments[3:])
+        case "gunicorn":
+            [module] = Config().parser().parse_args(arguments).args
+            assert find_spec(module)
+        case _:
+            pytest.fail(f"What is {program}?")
+    assert program == "python" or program_is_installed(program)
+
+
+def program_is_installed(program: str) -> bool:
+    """Tell whether the image has the program: of a package that it installs."""
+    installed = re.findall(r"^([\w.-]+)(?:\[.*\])?==", (BASE_DIR / "requirements/base.txt").read_text(), re.MULTILINE)
+    [entry] = entry_points(group="console_scripts", name=program)
+    return entry.dist is not None and entry.dist.name.lower() in installed
+
+
+@pytest.mark.parametrize("name", PORTAL)
+def test_they_set_no_variable_that_nobody_reads(name: str) -> None:
+    read_by_gunicorn = {"FORWARDED_ALLOW_IPS"}
+    assert SERVICES[name]["environment"].keys() <= variables_of_the_settings() | read_by_gunicorn
+
+
+def test_what_the_portal_writes_goes_to_its_folder_in_memory() -> None:
+    loaded = load_settings(
+        "from winkhooks.settings import *; print(*(Path(path).relative_to(BASE_DIR) for path in"
+        " (VAR_DIR, CELERY_BEAT_SCHEDULE_FILENAME)))"
+    )
+    # In the image, BASE_DIR is /app.
+    assert (loaded.stderr, loaded.stdout) == ("", "var var/celerybeat-schedule\n")
+    assert "WORKDIR /app\n" in DOCKERFILE
+    assert all("VAR_DIR" not in SERVICES[name]["environment"] for name in PORTAL)

@@ -169,6 +169,14 @@ def test_it_runs_all_and_ends_all_and_takes_up_where_it_stopped(project: Path) -
         assert again.wait(30) == 0, output.text
         assert "Traceback" not in output.end(), output.text
         assert processes_in(project) == {}
+
+        # Killed, it cannot end anything itself.
+        killed = start(project, PORT=str(port))
+        Output(killed).wait_for("Ctrl-C ends it.")
+        assert len(processes_in(project)) > 5
+        killed.kill()
+        killed.wait(10)
+        wait_until(lambda: processes_in(project) == {}, f"{processes_in(project)} go on")
     finally:
         kill_what_is_left(project)
 

@@ -56,6 +56,13 @@ def test_vendored_files_are_as_they_came() -> None:
     assert vendor_check(PROJECT).returncode == 0
 
 
+def test_vendored_files_have_their_licences_beside_them() -> None:
+    packages = [path for path in (PROJECT / "static/vendor").iterdir() if path.is_dir()]
+    assert packages
+    for package in packages:
+        assert (package / "LICENSE").read_text().strip(), package.name
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     for folder in ("scripts", "static/vendor"):

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.humanize.templatetags.humanize import intcomma
 from django.core.mail import EmailMultiAlternatives
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.formats import date_format
@@ -18,6 +16,7 @@ from accounts.models import Membership
 from webhooks import diagnosis, notice_link, recovery
 from webhooks.models import Attempt, Delivery, Webhook
 from webhooks.readable import readable_body
+from winkhooks import emails
 from winkhooks.uuid7 import first_uuid7_at
 
 LOOKED_AT_MOST = 500
@@ -61,11 +60,7 @@ def compose(webhook: Webhook, state: str, member: Membership, facts: Facts) -> E
     user = member.user
     stop_url = settings.PORTAL_URL + reverse("webhooks:notice_stop", args=[notice_link.token_for(member, webhook)])
     with translation.override(user.language or settings.LANGUAGE_CODE), timezone.override(UTC):
-        # A line break in the name would be one in the header.
-        subject = " ".join(_subject(webhook, state).split())
         context = _links(webhook, facts.attempt, member) | {
-            "language": translation.get_language(),
-            "subject": subject,
             "happened": _happened(webhook, state),
             "advice": _advice(state, may_manage_webhooks(member)),
             "webhook": webhook,
@@ -78,19 +73,18 @@ def compose(webhook: Webhook, state: str, member: Membership, facts: Facts) -> E
             "failed": _count_text(facts.failed),
             "stop_url": stop_url,
         }
-        headers = {
-            "Message-ID": _message_id(webhook, state, member),
-            # Answering machines leave it alone.
-            "Auto-Submitted": "auto-generated",
-            "List-Unsubscribe": f"<{stop_url}>",
-        }
+        headers = {"List-Unsubscribe": f"<{stop_url}>"}
         if stop_url.startswith("https:"):
             # RFC 8058 has mail programs post to such addresses only.
             headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-        text = render_to_string("webhooks/email/notice.txt", context)
-        email = EmailMultiAlternatives(subject, text, to=[user.email], headers=headers)
-        email.attach_alternative(render_to_string("webhooks/email/notice.html", context), "text/html")
-    return email
+        return emails.compose(
+            "webhooks/email/notice",
+            context,
+            subject=_subject(webhook, state),
+            to=user.email,
+            message_id=_message_id(webhook, state, member),
+            headers=headers,
+        )
 
 
 def _links(webhook: Webhook, attempt: Attempt | None, member: Membership) -> dict[str, str]:
@@ -194,7 +188,7 @@ def _moment(moment: datetime | None) -> str:
 
 
 def _message_id(webhook: Webhook, state: str, member: Membership) -> str:
-    """Return the same id for the same change, so that a mail program can tell a second copy."""
+    """Return the same id for the same change."""
     match state:
         case Webhook.NotifiedState.FAILING:
             since = webhook.failing_since
@@ -203,4 +197,4 @@ def _message_id(webhook: Webhook, state: str, member: Membership) -> str:
         case _state:
             since = webhook.notified_at
     change = f"{(state or 'works').lower()}.{int(since.timestamp()) if since else 0}"
-    return f"<{webhook.pk.hex}.{change}.{member.user_id.hex}@{urlsplit(settings.PORTAL_URL).hostname}>"
+    return f"{webhook.pk.hex}.{change}.{member.user_id.hex}"

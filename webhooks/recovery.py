@@ -19,6 +19,7 @@ from accounts.models import User
 from webhooks import wake
 from webhooks.models import Delivery, Event, EventType, Recovery, Webhook
 from webhooks.models.delivery import DeliveryQuerySet
+from winkhooks import broker
 from winkhooks.uuid7 import first_uuid7_at
 
 # What one recovery takes at most.
@@ -124,7 +125,7 @@ def start(webhook: Webhook, kind: str, since: datetime, until: datetime, by: Use
 
 def ring(recovery: Recovery) -> None:
     """Have a worker go on with it as soon as this is committed; a bell that is lost the sweep makes up for."""
-    transaction.on_commit(lambda: wake.ask_for("webhooks.tasks.recover", str(recovery.pk)), robust=True)
+    transaction.on_commit(lambda: broker.send("webhooks.tasks.recover", str(recovery.pk)), robust=True)
 
 
 def cancel(recovery: Recovery, by: User) -> bool:

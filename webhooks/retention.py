@@ -10,7 +10,8 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from webhooks import rollups
-from webhooks.models import Attempt, Delivery, Event, Recovery
+from webhooks.arrival import CHANGE_LASTS
+from webhooks.models import Attempt, Delivery, Event, Recovery, WebhookState
 from winkhooks.uuid7 import first_uuid7_at
 
 # So many deliveries go in one transaction, that it holds its locks for some ten milliseconds.
@@ -20,7 +21,7 @@ BATCH = 500
 def purge() -> int:
     """Remove events older than WEBHOOK_KEEP_DAYS with their deliveries and attempts, and what else is as old.
 
-    That is the hourly counts of that time, and recoveries that ended before it.
+    That is the hourly counts of that time, recoveries that ended before it, and what webhooks were before it.
 
     Return how many events.
     An event with an unfinished delivery, such as one that was redelivered on its last day, stays until that has ended.
@@ -38,6 +39,7 @@ def purge() -> int:
             removed += len(event_ids)
         else:
             _remove_some_deliveries(events[0][0])
+    _forget_states(kept_since)
     return removed
 
 
@@ -61,3 +63,15 @@ def _remove_some_deliveries(event_id: UUID) -> None:
         Attempt.objects.filter(delivery__in=delivery_ids).delete()
         Delivery.objects.filter(pk__in=delivery_ids).delete()
         Event.objects.filter(pk=event_id).update(delivery_count=F("delivery_count") - len(delivery_ids))
+
+
+def _forget_states(kept_since: datetime) -> None:
+    """Remove what webhooks were before the oldest event that is kept, but for what each of them was as it came."""
+    oldest = Event.objects.order_by("pk").values_list("created_at", flat=True).first()
+    needed_since = min(kept_since, oldest or kept_since) - CHANGE_LASTS
+    next_states = WebhookState.objects.filter(
+        webhook=OuterRef("webhook"), since__gt=OuterRef("since"), since__lte=needed_since
+    )
+    ended = WebhookState.objects.filter(Exists(next_states), since__lt=needed_since).order_by("pk")
+    while ids := list(ended.values_list("pk", flat=True)[:BATCH]):
+        WebhookState.objects.filter(pk__in=ids).delete()

@@ -7,7 +7,7 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from accounts import audit
+from accounts import audit, invitations
 from webhooks import health, notices, recovery, retention, rollups, wake
 from webhooks.engine.drain import drain
 from webhooks.heartbeat import beat
@@ -52,6 +52,7 @@ def purge() -> None:
     """Remove what has been kept long enough."""
     retention.purge()
     audit.purge()
+    invitations.purge()
 
 
 @shared_task

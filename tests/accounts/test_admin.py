@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
@@ -8,6 +9,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts import invitations
+from accounts.audit import AuditEntry
 from accounts.models import Account, Invitation, Membership, Role, User
 from tests.conftest import PASSWORD, client_of, make_member, make_user
 from webhooks.models import Webhook
@@ -312,6 +314,151 @@ class TestMembership:
             {"term": "viewer", "app_label": "accounts", "model_name": "membership", "field_name": "user"},
         )
         assert [result["text"] for result in response.json()["results"]] == ["viewer@example.com"]
+
+
+class TestLastOwner:
+    REFUSED = "The account “Cool Account” would be left without an owner. Make somebody else an owner first."
+
+    @pytest.fixture
+    def last(self, owner: User) -> Membership:
+        return owner.memberships.get()
+
+    def change(self, client: Client, membership: Membership, **changes: object) -> str:
+        values = {"user": membership.user_id, "account": membership.account_id, "role": membership.role}
+        response = client.post(url_of("membership_change", membership.pk), values | changes, follow=True)
+        return response.content.decode()
+
+    def save_members(self, client: Client, account: Account, *members: Membership, **changes: object) -> str:
+        """Save the page of the account with these of its members, all as they are but for `changes`."""
+        values: dict[str, object] = {
+            "name": account.name,
+            "memberships-TOTAL_FORMS": len(members),
+            "memberships-INITIAL_FORMS": sum(not member._state.adding for member in members),
+        }
+        for number, member in enumerate(members):
+            form = {"id": "" if member._state.adding else member.pk, "account": account.pk, "user": member.user_id}
+            form["role"] = member.role
+            values |= {f"memberships-{number}-{field}": value for field, value in form.items()}
+        response = client.post(url_of("account_change", account.pk), values | changes, follow=True)
+        return response.content.decode()
+
+    def test_the_page_does_not_demote_them(self, client: Client, last: Membership) -> None:
+        assert self.REFUSED in self.change(client, last, role="manager")
+        last.refresh_from_db()
+        assert last.role == Role.OWNER
+
+    def test_it_says_so_in_finnish(self, client: Client, superuser: User, last: Membership) -> None:
+        superuser.language = "fi"
+        superuser.save()
+        assert "Tilille ”Cool Account” ei jäisi omistajaa." in self.change(client, last, role="manager")
+
+    def test_the_page_demotes_one_of_two(self, client: Client, account: Account, last: Membership) -> None:
+        make_member(account, Role.OWNER, "another@example.com")
+        assert self.REFUSED not in self.change(client, last, role="manager")
+        last.refresh_from_db()
+        assert last.role == Role.MANAGER
+
+    def test_the_page_gives_the_membership_to_nobody_else(
+        self, client: Client, last: Membership, stranger: User
+    ) -> None:
+        other = Account.objects.create(name="Other")
+        self.change(client, last, user=stranger.pk, account=other.pk)
+        unchanged = Membership.objects.get(pk=last.pk)
+        assert (unchanged.user_id, unchanged.account_id) == (last.user_id, last.account_id)
+
+    def test_an_account_may_be_without_one_from_the_start(self, client: Client, viewer: User) -> None:
+        member = viewer.memberships.get()
+        assert "would be left" not in self.change(client, member, role="manager")
+        assert Membership.objects.get().role == Role.MANAGER
+
+    def test_the_page_does_not_remove_them(self, client: Client, last: Membership) -> None:
+        response = client.post(url_of("membership_delete", last.pk), {"post": "yes"}, follow=True)
+        assert response.redirect_chain == [(url_of("membership_change", last.pk), 302)]
+        content = response.content.decode()
+        assert self.REFUSED in content
+        assert "was deleted successfully" not in content
+        assert Membership.objects.get() == last
+
+    def test_the_page_removes_one_of_two(self, client: Client, account: Account, last: Membership) -> None:
+        another = make_member(account, Role.OWNER, "another@example.com").memberships.get()
+        client.post(url_of("membership_delete", last.pk), {"post": "yes"})
+        assert Membership.objects.get() == another
+        assert AuditEntry.objects.filter(action="member.removed", target_id=last.user_id).count() == 1
+
+    def remove_all(self, client: Client, *members: Membership) -> str:
+        values = {"action": "delete_selected", "_selected_action": [member.pk for member in members], "post": "yes"}
+        return client.post(url_of("membership_changelist"), values, follow=True).content.decode()
+
+    def test_the_action_removes_all_or_none(
+        self, client: Client, account: Account, last: Membership, viewer: User
+    ) -> None:
+        another = make_member(account, Role.OWNER, "another@example.com").memberships.get()
+        content = self.remove_all(client, viewer.memberships.get(), last, another)
+        assert self.REFUSED in content
+        assert "Successfully deleted" not in content
+        assert account.memberships.count() == 3
+        assert not LogEntry.objects.exists()
+        assert not AuditEntry.objects.filter(action="member.removed").exists()
+
+        assert "Successfully deleted 2 memberships." in self.remove_all(client, viewer.memberships.get(), last)
+        assert account.memberships.get() == another
+        assert AuditEntry.objects.filter(action="member.removed").count() == 2
+
+    @pytest.mark.parametrize("change", [{"memberships-0-role": "viewer"}, {"memberships-0-DELETE": "on"}])
+    def test_the_page_of_the_account_keeps_them(
+        self, client: Client, account: Account, last: Membership, change: dict[str, object]
+    ) -> None:
+        assert self.REFUSED in self.save_members(client, account, last, **change)
+        last.refresh_from_db()
+        assert last.role == Role.OWNER
+
+    @pytest.mark.parametrize("change", [{"memberships-0-role": "viewer"}, {"memberships-0-DELETE": "on"}])
+    def test_the_page_of_their_user_keeps_them(
+        self, client: Client, last: Membership, owner: User, change: dict[str, object]
+    ) -> None:
+        values = {
+            "email": owner.email,
+            "name": owner.name,
+            "is_active": "on",
+            "memberships-TOTAL_FORMS": 1,
+            "memberships-INITIAL_FORMS": 1,
+            "memberships-0-id": last.pk,
+            "memberships-0-user": owner.pk,
+            "memberships-0-account": last.account_id,
+            "memberships-0-role": "owner",
+        }
+        response = client.post(url_of("user_change", owner.pk), values | change)
+        assert self.REFUSED in response.content.decode()
+        last.refresh_from_db()
+        assert last.role == Role.OWNER
+
+    def test_both_of_two_do_not_go_at_once(self, client: Client, account: Account, last: Membership) -> None:
+        another = make_member(account, Role.OWNER, "another@example.com").memberships.get()
+        changes = {"memberships-0-role": "viewer", "memberships-1-DELETE": "on"}
+        assert self.REFUSED in self.save_members(client, account, last, another, **changes)
+        assert account.memberships.filter(role=Role.OWNER).count() == 2
+
+    def test_another_may_take_their_place(
+        self, client: Client, account: Account, last: Membership, viewer: User
+    ) -> None:
+        changes = {"memberships-0-role": "viewer", "memberships-1-role": "owner"}
+        assert self.REFUSED not in self.save_members(client, account, last, viewer.memberships.get(), **changes)
+        roles = dict(account.memberships.values_list("user__email", "role"))
+        assert roles == {"owner@example.com": "viewer", "viewer@example.com": "owner"}
+        assert AuditEntry.objects.filter(action="member.changed").count() == 2
+
+    def test_somebody_new_may_take_their_place(
+        self, client: Client, account: Account, last: Membership, stranger: User
+    ) -> None:
+        new = Membership(account=account, user=stranger, role=Role.OWNER)
+        self.save_members(client, account, last, new, **{"memberships-0-DELETE": "on"})
+        assert account.memberships.get().user == stranger
+
+    def test_their_user_is_not_deleted(self, client: Client, owner: User, last: Membership) -> None:
+        assert client.post(url_of("user_delete", owner.pk), {"post": "yes"}).status_code == 403
+        values = {"action": "delete_selected", "_selected_action": [owner.pk], "post": "yes"}
+        client.post(url_of("user_changelist"), values)
+        assert Membership.objects.get() == last
 
 
 class TestInvitation:

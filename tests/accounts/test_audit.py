@@ -1,4 +1,5 @@
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 from django.core.cache import cache
@@ -50,9 +51,13 @@ class TestAppendOnly:
         with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("UPDATE accounts_auditentry SET action = 'nothing'")
 
-    @pytest.mark.skipif(connection.vendor == "sqlite", reason="On SQLite the tests empty the table themselves.")
+    @pytest.mark.storage
     def test_the_database_refuses_removals(self, account: Account) -> None:
         record(account)
+        if connection.vendor == "sqlite":
+            # Its trigger is missing here, as the tests empty the table themselves.
+            with connection.cursor() as cursor:
+                cursor.execute(import_module("accounts.migrations.0003_add_change_history").SQLITE[1])
         with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("DELETE FROM accounts_auditentry")
 

@@ -8,8 +8,9 @@ from pytest_django import Settings
 from accounts.models import Account
 from tests.webhooks.conftest import announce, make_webhook
 from webhooks import retention, tasks
+from webhooks.arrival import arrivals_of
 from webhooks.events import ledger
-from webhooks.models import Attempt, Delivery, Event, Webhook
+from webhooks.models import Attempt, Delivery, Event, Webhook, WebhookState
 from winkhooks.uuid7 import first_uuid7_at, uuid7
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]
@@ -85,6 +86,64 @@ def test_the_time_can_be_set(account: Account, webhook: Webhook, settings: Setti
     make_event(account, webhook, days_old=8)
     tasks.purge()
     assert not Event.objects.exists()
+
+
+class TestStates:
+    def record(self, webhook: Webhook, *days_old: float) -> None:
+        WebhookState.objects.filter(webhook=webhook).delete()
+        for days in days_old:
+            webhook.states.create(
+                since=timezone.now() - timedelta(days=days), enabled=True, removed=False, event_types=[]
+            )
+
+    def days_left(self, webhook: Webhook) -> list[int]:
+        since = webhook.states.order_by("since").values_list("since", flat=True)
+        return [(timezone.now() - moment).days for moment in since]
+
+    def test_what_a_webhook_was_as_the_oldest_time_began_stays_and_what_it_was_before_goes(
+        self, webhook: Webhook
+    ) -> None:
+        self.record(webhook, 50, 40, 31, 29, 1)
+        retention.purge()
+        assert self.days_left(webhook) == [31, 29, 1]
+
+    def test_what_it_has_been_since_long_stays(self, webhook: Webhook, account: Account) -> None:
+        other = make_webhook(account, "https://b.example/", name="Other")
+        self.record(webhook, 90)
+        self.record(other, 80, 70)
+        retention.purge()
+        assert (self.days_left(webhook), self.days_left(other)) == ([90], [70])
+
+    def test_an_older_event_that_is_kept_keeps_what_was_so_then(self, webhook: Webhook, account: Account) -> None:
+        kept = make_event(account, webhook, days_old=45, status="RETRYING")
+        Event.objects.filter(pk=kept.pk).update(created_at=timezone.now() - timedelta(days=45))
+        self.record(webhook, 60, 50, 40, 31)
+        retention.purge()
+        assert self.days_left(webhook) == [50, 40, 31]
+
+    def test_a_change_about_the_moment_of_the_oldest_event_stays(self, webhook: Webhook) -> None:
+        self.record(webhook, 40, 30 + 1 / 86400)
+        retention.purge()
+        assert self.days_left(webhook) == [40, 30]
+
+    def test_they_go_in_batches(self, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(retention, "BATCH", 2)
+        self.record(webhook, 60, 59, 58, 57, 56, 55)
+        retention.purge()
+        assert self.days_left(webhook) == [55]
+
+    def test_why_an_event_did_not_come_is_told_as_before(self, webhook: Webhook, account: Account) -> None:
+        [event] = announce(account)
+        moment = timezone.now() - timedelta(days=29)
+        Event.objects.filter(pk=event.pk).update(status="NO_SUBSCRIBERS", dispatched_at=moment, created_at=moment)
+        event.refresh_from_db()
+        Webhook.objects.update(created_at=moment - timedelta(days=30))
+        self.record(webhook, 50, 40, 2)
+        webhook.states.filter(since__lt=moment).update(enabled=False)
+        before = [arrival.answer for arrival in arrivals_of(event)]
+        retention.purge()
+        assert [arrival.answer for arrival in arrivals_of(event)] == before == ["DISABLED"]
+        assert self.days_left(webhook) == [40, 2]
 
 
 def test_the_first_id_of_a_moment_is_below_all_that_are_made_after_it() -> None:

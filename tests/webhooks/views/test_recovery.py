@@ -290,7 +290,7 @@ class TestStarting:
         django_capture_on_commit_callbacks: Any,
     ) -> None:
         sent: list[tuple[str, ...]] = []
-        monkeypatch.setattr("webhooks.wake.ask_for", lambda *message: sent.append(message))
+        monkeypatch.setattr("winkhooks.broker.send", lambda *message: sent.append(message))
         with django_capture_on_commit_callbacks(execute=True):
             client_of(owner).post(create_url, asked())
             assert sent == []
