@@ -15,13 +15,15 @@ import signal
 import socket
 import subprocess
 import sys
+import traceback
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, NoReturn, ParamSpec, Self, TypeVar
 
 import psutil
 import psycopg
@@ -77,6 +79,34 @@ class Program:
         return started
 
 
+class Caller:
+    """A process of the stack with Django set up, which forks for each call: a new start would take most of the time."""
+
+    def __init__(self, env: dict[str, str], log: Path, seconds: float) -> None:
+        self._log = log
+        self._seconds = seconds
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-m", "tests.stack", str(theirs.fileno())]
+            self._process = servers.start(command, log=log, env=env, pass_fds=[theirs.fileno()])
+        self._connection = Connection(ours.detach())
+
+    def call(self, place: str, args: Any, kwargs: Any) -> Any:
+        """Return what the function returns; raise AssertionError where it fails, and where it takes too long."""
+        self._connection.send_bytes(json.dumps([place, args, kwargs]).encode())
+        if not self._connection.poll(self._seconds):
+            raise AssertionError(f"{place} took more than {self._seconds:g} s.")
+        try:
+            return json.loads(self._connection.recv_bytes())
+        except EOFError:
+            said = self._log.read_text(errors="replace")[-LOG_BYTES_SHOWN:]
+            raise AssertionError(f"{place} failed:\n{said}") from None
+
+    def end(self) -> None:
+        self._connection.close()
+        servers.kill(self._process)
+
+
 class Stack:
     """Starts what is asked for when entered; `settings` are variables of the environment over the usual ones.
 
@@ -101,6 +131,7 @@ class Stack:
         self._command_seconds = command_seconds
         self._beat_apart = beat_apart
         self._postgres = postgres
+        self._caller: Caller | None = None
         self.database = f"stack_{uuid.uuid4().hex}"
         self._web_socket: socket.socket | None = None
         self.url = ""
@@ -143,7 +174,13 @@ class Stack:
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function of a module in a new process of the stack. Arguments and result go through JSON."""
-        result: T = self.call_by_name(f"{function.__module__}:{function.__qualname__}", *args, **kwargs)
+        if self._caller is None:
+            self._caller = Caller(self.env, self.folder / "caller.log", self._command_seconds)
+        try:
+            result: T = self._caller.call(f"{function.__module__}:{function.__qualname__}", args, kwargs)
+        except BaseException:
+            self._end_caller()
+            raise
         return result
 
     def call_by_name(self, place: str, *args: Any, **kwargs: Any) -> Any:
@@ -275,7 +312,13 @@ class Stack:
             servers.wait_until(lambda: b"beat: Starting" in log.read_bytes()[seen:], "Beat", process, log)
         return process
 
+    def _end_caller(self) -> None:
+        if self._caller is not None:
+            self._caller.end()
+            self._caller = None
+
     def _end(self) -> None:
+        self._end_caller()
         for program in self.programs:
             program.stop()
         if self._web_socket is not None:
@@ -292,17 +335,51 @@ def _killed_unless_ready(process: subprocess.Popen[bytes]) -> Iterator[None]:
         raise
 
 
-def _call() -> None:
-    """Call the function that the command line names, and print its result as the last line."""
+def _call(place: str, args: Any, kwargs: Any) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)(*args, **kwargs)
+
+
+def _fork_for_calls(connection: Connection) -> None:
+    """Make each call that the connection asks for in a fork, until the connection ends or a call fails."""
+    while True:
+        try:
+            place, args, kwargs = json.loads(connection.recv_bytes())
+        except EOFError:
+            return
+        # The next fork finds the module read.
+        importlib.import_module(place.partition(":")[0])
+        pid = os.fork()
+        if not pid:
+            _answer(connection, place, args, kwargs)
+        if os.waitpid(pid, 0)[1]:
+            return
+
+
+def _answer(connection: Connection, place: str, args: Any, kwargs: Any) -> NoReturn:
+    try:
+        answer = json.dumps(_call(place, args, kwargs)).encode()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    connection.send_bytes(answer)
+    # Taking the interpreter apart would cost more than the call.
+    os._exit(0)
+
+
+def _main() -> None:
+    """Make the calls that a connection asks for, or one that the command line names, with its result as last line."""
     import django
 
-    place, args, kwargs = sys.argv[1:]
-    module, _, name = place.partition(":")
     django.setup()
-    result = getattr(importlib.import_module(module), name)(*json.loads(args), **json.loads(kwargs))
+    if len(sys.argv) == 2:
+        _fork_for_calls(Connection(int(sys.argv[1])))
+        return
+    place, args, kwargs = sys.argv[1:]
+    result = _call(place, json.loads(args), json.loads(kwargs))
     sys.stdout.write(f"\n{json.dumps(result)}\n")
 
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "winkhooks.settings")
-    _call()
+    _main()

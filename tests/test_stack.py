@@ -30,6 +30,17 @@ def test_a_command_that_fails_is_shown_with_what_it_said(stack: Stack) -> None:
         stack.manage("fly")
 
 
+def fail_to(do: str) -> None:
+    raise ValueError(f"Cannot {do}.")
+
+
+def test_a_call_that_fails_is_shown_with_what_it_said_and_the_next_one_works(stack: Stack) -> None:
+    with pytest.raises(AssertionError, match=r"ValueError: Cannot fly\."):
+        stack.call(fail_to, "fly")
+
+    assert stack.call(count_accounts_after_making, "After a failure") >= 1
+
+
 def test_its_programs_come_back_after_a_kill(stack: Stack) -> None:
     for program in stack.programs:
         killed = program.pid
