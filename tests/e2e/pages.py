@@ -172,6 +172,10 @@ BOTH = [ENGLISH, FINNISH]
 IN_BOTH_LOOKS = pytest.mark.parametrize(
     "labels, scheme", [(ENGLISH, "light"), (FINNISH, "dark")], ids=["en-light", "fi-dark"]
 )
+# The same for what works with and without JavaScript.
+IN_BOTH_WAYS = pytest.mark.parametrize(
+    "labels, with_script", [(ENGLISH, False), (FINNISH, True)], ids=["en-no-script", "fi-script"]
+)
 
 
 class Portal:

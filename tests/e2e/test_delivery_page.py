@@ -12,7 +12,7 @@ from tests import actions
 from tests.actions import Listener
 from tests.conftest import PASSWORD
 from tests.e2e.conftest import OpenPage
-from tests.e2e.pages import BOTH, ENGLISH, IN_BOTH_LOOKS, Labels, Portal, check_page_at_all_widths
+from tests.e2e.pages import ENGLISH, IN_BOTH_LOOKS, IN_BOTH_WAYS, Labels, Portal, check_page_at_all_widths
 from tests.receivers import Receiver, status
 from tests.stack import Stack
 from webhooks import signing
@@ -47,8 +47,7 @@ def state(page: Page) -> Locator:
     return page.locator(".facts .status")
 
 
-@pytest.mark.parametrize("labels", BOTH, ids=lambda labels: labels.language)
-@pytest.mark.parametrize("with_script", [True, False], ids=["script", "no-script"])
+@IN_BOTH_WAYS
 def test_a_failed_delivery_is_read_put_right_and_tried_again(
     stack: Stack, open_page: OpenPage, receiver: Receiver, labels: Labels, with_script: bool
 ) -> None:

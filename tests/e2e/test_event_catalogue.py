@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from tests import actions
 from tests.conftest import PASSWORD
 from tests.e2e.conftest import OpenPage
-from tests.e2e.pages import BOTH, ENGLISH, Labels, Portal
+from tests.e2e.pages import ENGLISH, IN_BOTH_WAYS, Labels, Portal
 from tests.stack import Stack
 
 pytestmark = [pytest.mark.e2e]
@@ -26,8 +26,7 @@ def sign_in(stack: Stack, portal: Portal) -> str:
     return account_id
 
 
-@pytest.mark.parametrize("labels", BOTH, ids=lambda labels: labels.language)
-@pytest.mark.parametrize("with_script", [True, False], ids=["script", "no-script"])
+@IN_BOTH_WAYS
 def test_an_event_is_looked_up_by_keyboard(
     stack: Stack, open_page: OpenPage, labels: Labels, with_script: bool
 ) -> None:

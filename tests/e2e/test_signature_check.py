@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from tests import actions
 from tests.conftest import PASSWORD
 from tests.e2e.conftest import OpenPage
-from tests.e2e.pages import BOTH, ENGLISH, FINNISH, Labels, Portal
+from tests.e2e.pages import ENGLISH, FINNISH, IN_BOTH_WAYS, Labels, Portal
 from tests.receivers import Received, Receiver
 from tests.stack import Stack
 
@@ -50,8 +50,7 @@ def open_check(stack: Stack, portal: Portal) -> None:
     portal.see_heading(portal.labels.check_signature)
 
 
-@pytest.mark.parametrize("labels", BOTH, ids=lambda labels: labels.language)
-@pytest.mark.parametrize("with_script", [True, False], ids=["script", "no-script"])
+@IN_BOTH_WAYS
 def test_a_request_that_was_received_is_checked(
     stack: Stack, open_page: OpenPage, receiver: Receiver, labels: Labels, with_script: bool
 ) -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import Route, expect
 from tests import actions
 from tests.conftest import PASSWORD
 from tests.e2e.conftest import OpenPage
-from tests.e2e.pages import BOTH, ENGLISH, IN_BOTH_LOOKS, Labels, Portal, check_page_at_all_widths
+from tests.e2e.pages import ENGLISH, IN_BOTH_LOOKS, IN_BOTH_WAYS, Labels, Portal, check_page_at_all_widths
 from tests.receivers import Receiver, status
 from tests.stack import Stack
 from webhooks import signing
@@ -43,8 +43,7 @@ def send(portal: Portal) -> None:
     portal.page.get_by_role("button", name=portal.labels.send, exact=True).press("Enter")
 
 
-@pytest.mark.parametrize("labels", BOTH, ids=lambda labels: labels.language)
-@pytest.mark.parametrize("with_script", [True, False], ids=["script", "no-script"])
+@IN_BOTH_WAYS
 def test_an_event_is_chosen_changed_sent_and_its_answer_read(
     stack: Stack, open_page: OpenPage, receiver: Receiver, labels: Labels, with_script: bool
 ) -> None:
