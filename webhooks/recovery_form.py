@@ -9,20 +9,11 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
 from webhooks.models import Recovery, Webhook
+from winkhooks.time_fields import MomentField
 
 MINUTE = timedelta(minutes=1)
 # Where nothing tells since when something is wrong.
 USUAL_SPAN = timedelta(days=1)
-
-
-class MomentField(forms.DateTimeField):
-    """A time to the minute, in the time zone of the form."""
-
-    widget = forms.DateTimeInput(attrs={"type": "datetime-local", "class": "form-control"}, format="%Y-%m-%dT%H:%M")
-    default_error_messages = {
-        "required": _("Enter a date and a time."),
-        "invalid": _("Enter a date and a time, as in 2026-11-24T09:30."),
-    }
 
 
 class RecoveryForm(forms.Form):
