@@ -4,6 +4,13 @@ const COPIED_MS = 2000;
 
 document.documentElement.classList.toggle("has-script", Boolean(navigator.clipboard));
 
+// Pages show times in this zone, from the next one on.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone) {
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  document.cookie = `winkhooks_time_zone=${zone}; path=/; max-age=31536000; samesite=lax${secure}`;
+}
+
 /** Say `text` to screen readers, again too where it is the same as before. */
 function announce(text) {
   const region = document.getElementById("announcements");

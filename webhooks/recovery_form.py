@@ -1,4 +1,3 @@
-import zoneinfo
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
@@ -10,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from webhooks.models import Recovery, Webhook
 from winkhooks.time_fields import MomentField
+from winkhooks.time_zones import time_zone
 
 MINUTE = timedelta(minutes=1)
 # Where nothing tells since when something is wrong.
@@ -73,7 +73,7 @@ class RecoveryForm(forms.Form):
 
     def _zone(self) -> tzinfo | None:
         name = self.data.get("time_zone") or timezone.get_current_timezone_name()
-        return zoneinfo.ZoneInfo(name) if name in zoneinfo.available_timezones() else None
+        return time_zone(name)
 
 
 def _span(webhook: Webhook) -> dict[str, Any]:

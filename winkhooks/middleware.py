@@ -4,7 +4,10 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
+
+from winkhooks.time_zones import COOKIE_NAME, time_zone
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -32,5 +35,15 @@ def never_stored(get_response: GetResponse) -> GetResponse:
         if not response.has_header("Cache-Control"):
             add_never_cache_headers(response)
         return response
+
+    return answer
+
+
+def in_time_zone_of_reader(get_response: GetResponse) -> GetResponse:
+    """Show times, and read what is typed of them, in the time zone that the browser told; else in that of the site."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        with timezone.override(time_zone(request.COOKIES.get(COOKIE_NAME, "")) or timezone.get_default_timezone()):
+            return get_response(request)
 
     return answer
