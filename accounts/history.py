@@ -5,19 +5,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.utils import dateformat, timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import KINDS, KINDS_WITHOUT_ACCOUNT, AuditEntry, Door, actions_of
-from accounts.models import Account, Role, User
+from accounts.models import Account, Role
+from winkhooks.time_fields import DayField
 from winkhooks.uuid7 import first_uuid7_at
 
 PAGE_SIZE = 50
-# Ids have no times before 1970, and times none after 9999.
-YEARS = range(1971, 9999)
 FIELDS: dict[str, "Promise | str"] = {
     "name": _("Name"),
     "url": _("URL"),
@@ -31,17 +30,6 @@ FIELDS: dict[str, "Promise | str"] = {
     "until": _("To"),
 }
 _SELECT = forms.Select(attrs={"class": "form-select"})
-
-
-class DayField(forms.DateField):
-    widget = forms.DateInput(attrs={"type": "date", "class": "form-control"}, format="%Y-%m-%d")
-    default_error_messages = {"invalid": _("Enter a date, as in 2026-11-24.")}
-
-    def to_python(self, value: Any) -> Any:
-        day = super().to_python(value)
-        if day is not None and day.year not in YEARS:
-            raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
-        return day
 
 
 class HistoryFilter(forms.Form):
@@ -63,8 +51,7 @@ class HistoryFilter(forms.Form):
 
     def __init__(self, *args: Any, account: Account, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        people = User.objects.filter(memberships__account=account).order_by("name", "email")
-        self._offer("person", [(str(person.pk), person.get_full_name()) for person in people])
+        self._offer("person", _people_in(account))
         webhooks = account.webhooks.order_by("name", "pk").values_list("pk", "name")
         self._offer("webhook", [(str(pk), name) for pk, name in webhooks])
 
@@ -93,6 +80,15 @@ class HistoryFilter(forms.Form):
     @property
     def is_narrowing(self) -> bool:
         return any(self.data.get(name) for name in self.fields)
+
+
+def _people_in(account: Account) -> list[tuple[str, str]]:
+    """Return everybody who did something, members or not, by name; under their last name where they are gone."""
+    # What nobody did has no name.
+    entries = AuditEntry.objects.filter(account=account).exclude(actor_name="").order_by()
+    names = entries.values_list("actor", "actor__name", "actor__email").annotate(Max("actor_name"))
+    people = [(str(pk), name or email or recorded) for pk, name, email, recorded in names]
+    return sorted(people, key=lambda person: person[1].casefold())
 
 
 def _midnight(day: Any) -> datetime:

@@ -2,12 +2,14 @@
 
 const COPIED_MS = 2000;
 
-// Pages come with times in the zone of who reads them, from the next one on.
-const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-const secure = location.protocol === "https:" ? "; secure" : "";
-if (zone) document.cookie = `winkhooks_zone=${zone}; path=/; max-age=31536000; samesite=lax${secure}`;
-
 document.documentElement.classList.toggle("has-script", Boolean(navigator.clipboard));
+
+// Pages show times in this zone, from the next one on.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone) {
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  document.cookie = `winkhooks_time_zone=${zone}; path=/; max-age=31536000; samesite=lax${secure}`;
+}
 
 /** Say `text` to screen readers, again too where it is the same as before. */
 function announce(text) {

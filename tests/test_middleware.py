@@ -29,13 +29,13 @@ def test_times_are_in_the_zone_that_the_browser_told(
     settings.TIME_ZONE = "America/New_York"
     Webhook.objects.filter(pk=webhook.pk).update(created_at=NOW)
     client = client_of(owner)
-    client.cookies["winkhooks_zone"] = zone
+    client.cookies["winkhooks_time_zone"] = zone
     assert shown in client.get(f"/accounts/{webhook.account_id}/webhooks/{webhook.pk}/").text
 
 
 def test_filters_are_read_in_it(webhook: Webhook, owner: User) -> None:
     client = client_of(owner)
-    client.cookies["winkhooks_zone"] = "Asia/Tokyo"
+    client.cookies["winkhooks_time_zone"] = "Asia/Tokyo"
     page = client.get(f"/accounts/{webhook.account_id}/events/")
     assert "Times are in the time zone Asia/Tokyo." in page.text
 

@@ -1,11 +1,10 @@
 """The events of an account as a list: narrowed by filters, and read a page at a time."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -14,26 +13,10 @@ from webhooks.models import Event, EventType
 from webhooks.models.event_type import in_groups
 from winkhooks import paging
 from winkhooks.paging import Page
+from winkhooks.time_fields import MomentField
 from winkhooks.uuid7 import first_uuid7_at
 
 PAGE_SIZE = 50
-# Ids have no times before 1970, and times none after 9999.
-YEARS = range(1970, 9999)
-
-
-class MomentField(forms.DateTimeField):
-    """A minute in the time zone of the pages."""
-
-    widget = forms.DateTimeInput(attrs={"type": "datetime-local", "class": "form-control"}, format="%Y-%m-%dT%H:%M")
-    default_error_messages = {"invalid": _("Enter a date and a time, as in 2026-11-24T09:30.")}
-
-    def to_python(self, value: Any) -> datetime | None:
-        moment = super().to_python(value)
-        if moment is not None and moment.year not in YEARS:
-            raise ValidationError(self.error_messages["invalid"], code="invalid")
-        return moment
-
-
 _ID = _("Event id or idempotency key")
 
 
@@ -115,7 +98,7 @@ def page_of(events: QuerySet[Event], *, before: UUID | None = None, after: UUID 
 def _read(events: QuerySet[Event]) -> list[Event]:
     """Return the events.
 
-    The filters alone decide which, in a query that the index `event_list` answers without reading an event; with other
+    The filters alone decide which, in a query that the index `event_search` answers without reading an event; with other
     columns in it, a database that thinks a filter leaves out little may read a million events to find none.
     """
     found = Event.objects.defer("body").filter(pk__in=events.values("pk"))

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Sum
-from django.db.models.functions import TruncDate
+from django.db.models import Case, QuerySet, Sum, Value, When
 from django.utils import timezone
 
 from webhooks.models import HourlyCount, Webhook
@@ -70,54 +69,50 @@ class Figures:
 
 def last_days(webhooks: Iterable[Webhook], days: int = CARD_DAYS) -> dict[UUID, Figures]:
     """Return of each webhook the bars of the last days, of the reader's time zone, today last; no response times."""
-    first = _day_before_today(days - 1)
     bars = {webhook.pk: _empty_days(days) for webhook in webhooks}
-    counts = (
-        HourlyCount.objects.filter(webhook__in=bars, hour__gte=_midnight(first))
-        .annotate(day=TruncDate("hour", tzinfo=timezone.get_current_timezone()))
-        .values_list("webhook", "day")
-        .annotate(Sum("succeeded"), Sum("failed"), Sum("died"))
-    )
-    for webhook_id, day, succeeded, failed, died in counts:
-        if bar := bars[webhook_id].get(day):
-            bar.succeeded, bar.failed, bar.died = succeeded, failed, died
-    return {webhook_id: Figures(list(by_day.values())) for webhook_id, by_day in bars.items()}
+    for row in _by_day(bars, days, OUTCOMES):
+        _add(bars[row["webhook"]][row["number"]], row)
+    return {webhook_id: Figures(by_day) for webhook_id, by_day in bars.items()}
 
 
 def last_day_week_and_month(webhook: Webhook) -> tuple[Figures, Figures, Figures]:
     """Return the figures of the last 24 hours by the hour, and of the last 7 and 30 days by the day."""
-    # The hours are those of UTC, which begin at half past in some zones.
-    this_hour = timezone.localtime(timezone.now().replace(minute=0, second=0, microsecond=0))
-    first_hour = this_hour - 23 * HOUR
-    rows = list(
-        HourlyCount.objects.filter(webhook=webhook, hour__gte=_midnight(_day_before_today(29))).values(
-            "hour", *OUTCOMES, *TIMES
-        )
-    )
+    # Counts are by the hour of UTC, which does not begin with the hour of every time zone.
+    first_hour = timezone.now().astimezone(UTC).replace(minute=0, second=0, microsecond=0) - 23 * HOUR
+    hours = list(HourlyCount.objects.filter(webhook=webhook, hour__gte=first_hour).values("hour", *OUTCOMES, *TIMES))
+    for row in hours:
+        row["number"] = (row["hour"] - first_hour) // HOUR
+    by_hour = [Bar(first_hour + number * HOUR) for number in range(24)]
+    days = list(_by_day([webhook.pk], 30, (*OUTCOMES, *TIMES)))
+    week = [row | {"number": row["number"] - 23} for row in days if row["number"] >= 23]
+    return _figures(hours, by_hour), _figures(week, _empty_days(7)), _figures(days, _empty_days(30))
+
+
+def _by_day(webhook_ids: Iterable[UUID], days: int, columns: Iterable[str]) -> "QuerySet[Any, dict[str, Any]]":
+    """Return the sums by webhook and day, with the number of the day, 0 the first.
+
+    The database is told when each day begins, so that it need not know the reader's time zone, nor how clocks change.
+    """
+    first, *others = (bar.start for bar in _empty_days(days))
+    numbers = [When(hour__lt=start, then=Value(number)) for number, start in enumerate(others)]
     return (
-        _by_hour([row for row in rows if row["hour"] >= first_hour], first_hour),
-        _by_day(rows, 7),
-        _by_day(rows, 30),
+        HourlyCount.objects.filter(webhook__in=webhook_ids, hour__gte=first)
+        .annotate(number=Case(*numbers, default=Value(days - 1)))
+        .values("webhook", "number")
+        .annotate(**{column: Sum(column) for column in columns})
     )
 
 
-def _by_hour(rows: list[dict[str, Any]], first_hour: datetime) -> Figures:
-    bars = {start: Bar(start) for start in (first_hour + number * HOUR for number in range(24))}
-    return _figures(rows, [bars.get(row["hour"]) for row in rows], list(bars.values()))
+def _add(bar: Bar, row: dict[str, Any]) -> None:
+    bar.succeeded += row["succeeded"]
+    bar.failed += row["failed"]
+    bar.died += row["died"]
 
 
-def _by_day(rows: list[dict[str, Any]], days: int) -> Figures:
-    bars = _empty_days(days)
-    rows = [row for row in rows if timezone.localdate(row["hour"]) in bars]
-    return _figures(rows, [bars[timezone.localdate(row["hour"])] for row in rows], list(bars.values()))
-
-
-def _figures(rows: list[dict[str, Any]], bar_of_row: list[Bar | None], bars: list[Bar]) -> Figures:
-    for row, bar in zip(rows, bar_of_row, strict=True):
-        if bar:
-            bar.succeeded += row["succeeded"]
-            bar.failed += row["failed"]
-            bar.died += row["died"]
+def _figures(rows: list[dict[str, Any]], bars: list[Bar]) -> Figures:
+    for row in rows:
+        if row["number"] < len(bars):
+            _add(bars[row["number"]], row)
     times = [sum(row[column] for row in rows) for column in TIMES]
     return Figures(bars, sum(times), _within(times, 0.5), _within(times, MOST))
 
@@ -133,13 +128,9 @@ def _within(times: list[int], share: float) -> int | None:
     return None
 
 
-def _empty_days(days: int) -> dict[date, Bar]:
-    dates = [_day_before_today(number) for number in range(days - 1, -1, -1)]
-    return {day: Bar(_midnight(day)) for day in dates}
-
-
-def _day_before_today(days: int) -> date:
-    return timezone.localdate() - days * DAY
+def _empty_days(days: int) -> list[Bar]:
+    today = timezone.localdate()
+    return [Bar(_midnight(today - number * DAY)) for number in range(days - 1, -1, -1)]
 
 
 def _midnight(day: date) -> datetime:

@@ -8,10 +8,10 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from webhooks.delivery_search import Criteria
-from webhooks.event_log import MomentField
 from webhooks.models import Delivery, EventType
 from webhooks.models.event_type import in_groups
 from webhooks.standing import LISTED_STANDINGS
+from winkhooks.time_fields import MomentField
 
 _SELECT = forms.Select(attrs={"class": "form-select"})
 MINUTE = timedelta(minutes=1)

@@ -1,4 +1,3 @@
-import zoneinfo
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
@@ -9,20 +8,12 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
 from webhooks.models import Recovery, Webhook
+from winkhooks.time_fields import MomentField
+from winkhooks.time_zones import time_zone
 
 MINUTE = timedelta(minutes=1)
 # Where nothing tells since when something is wrong.
 USUAL_SPAN = timedelta(days=1)
-
-
-class MomentField(forms.DateTimeField):
-    """A time to the minute, in the time zone of the form."""
-
-    widget = forms.DateTimeInput(attrs={"type": "datetime-local", "class": "form-control"}, format="%Y-%m-%dT%H:%M")
-    default_error_messages = {
-        "required": _("Enter a date and a time."),
-        "invalid": _("Enter a date and a time, as in 2026-11-24T09:30."),
-    }
 
 
 class RecoveryForm(forms.Form):
@@ -82,7 +73,7 @@ class RecoveryForm(forms.Form):
 
     def _zone(self) -> tzinfo | None:
         name = self.data.get("time_zone") or timezone.get_current_timezone_name()
-        return zoneinfo.ZoneInfo(name) if name in zoneinfo.available_timezones() else None
+        return time_zone(name)
 
 
 def _span(webhook: Webhook) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What every answer tells the browser, besides what Django and django-csp have settings for, and in which time zone."""
 
-import zoneinfo
 from collections.abc import Callable
 
 from django.conf import settings
@@ -8,9 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
-# A script writes it, so that its name is in winkhooks.js as well.
-ZONE_COOKIE = "winkhooks_zone"
-ZONES = frozenset(zoneinfo.available_timezones())
+from winkhooks.time_zones import COOKIE_NAME, time_zone
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -42,12 +39,11 @@ def never_stored(get_response: GetResponse) -> GetResponse:
     return answer
 
 
-def in_zone_of_reader(get_response: GetResponse) -> GetResponse:
-    """Show times, and read them, in the time zone that the browser told; in TIME_ZONE where it told none."""
+def in_time_zone_of_reader(get_response: GetResponse) -> GetResponse:
+    """Show times, and read what is typed of them, in the time zone that the browser told; else in that of the site."""
 
     def answer(request: HttpRequest) -> HttpResponse:
-        name = request.COOKIES.get(ZONE_COOKIE)
-        with timezone.override(zoneinfo.ZoneInfo(name) if name in ZONES else None):
+        with timezone.override(time_zone(request.COOKIES.get(COOKIE_NAME, "")) or timezone.get_default_timezone()):
             return get_response(request)
 
     return answer

@@ -8,7 +8,6 @@ import ipaddress
 import logging
 import math
 import sys
-import zoneinfo
 from datetime import timedelta
 from email.utils import parseaddr
 from pathlib import Path
@@ -23,6 +22,7 @@ from django.core.validators import validate_email
 from django.utils.translation import gettext_lazy as _
 
 from winkhooks.log import calm, calm_traceback, hide_tokens
+from winkhooks.time_zones import TIME_ZONES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -230,7 +230,7 @@ MIDDLEWARE = [
     "winkhooks.middleware.limited_to_itself",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "winkhooks.middleware.never_stored",
-    "winkhooks.middleware.in_zone_of_reader",
+    "winkhooks.middleware.in_time_zone_of_reader",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -482,7 +482,7 @@ LANGUAGE_COOKIE_SECURE = SESSION_COOKIE_SECURE
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 USE_I18N = True
-TIME_ZONE = choice("TIME_ZONE", "UTC", zoneinfo.available_timezones() | {"UTC"})
+TIME_ZONE = choice("TIME_ZONE", "UTC", TIME_ZONES)
 USE_TZ = True
 
 # Static files

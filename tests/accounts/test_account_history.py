@@ -1,3 +1,5 @@
+from uuid import uuid4
+
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
@@ -101,3 +103,21 @@ def test_staff_see_it_in_the_administration(account: Account, webhook: Webhook) 
     entry = AuditEntry.objects.filter(webhook_id=webhook.pk).get()
     assert client_of(staff).get(f"/admin/accounts/auditentry/{entry.pk}/change/").status_code == 200
     assert client_of(staff).post(f"/admin/accounts/auditentry/{entry.pk}/delete/").status_code == 403
+
+
+def test_everybody_in_the_history_can_be_chosen(account: Account, owner: User, manager: User, viewer: User) -> None:
+    """Also who has left, or is no user any more; not who did nothing."""
+    gone = uuid4()
+    for person in (owner, manager):
+        audit.record(Action.ACCOUNT_CHANGED, account=account.pk, actor=person)
+    AuditEntry.objects.create(
+        account=account, action=Action.ACCOUNT_CHANGED, actor_id=gone, actor_name="Nobody Now", door="PORTAL"
+    )
+    manager.memberships.all().delete()
+    client = client_of(owner)
+
+    choices = client.get(url_of(account)).context["form"].fields["person"].choices
+
+    assert [name for _, name in choices] == ["All", "Manager", "Nobody Now", "Owner"]
+    page = client.get(url_of(account, f"?person={gone}")).content.decode()
+    assert page.count("The account was changed.") == 1

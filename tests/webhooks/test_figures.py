@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import Account
@@ -61,6 +62,18 @@ def test_days_are_those_of_the_site(webhook: Webhook, settings: Settings) -> Non
     assert shown(figures.last_days([webhook])[webhook.pk]) == [("11-23 00", 1, 0, 0), ("11-24 00", 2, 0, 0)]
 
 
+def test_days_and_hours_are_those_of_the_reader(webhook: Webhook) -> None:
+    """Also where the hours of a zone begin within those that are counted."""
+    count(webhook, 15 * HOUR, succeeded=1)
+    count(webhook, 14 * HOUR, succeeded=2)
+    with timezone.override("Asia/Kolkata"):
+        days = figures.last_days([webhook])[webhook.pk]
+        day, week, _ = figures.last_day_week_and_month(webhook)
+        hours = [(f"{timezone.localtime(bar.start):%m-%d %H:%M}", bar.succeeded) for bar in day.bars if bar.succeeded]
+    assert shown(days) == shown(week) == [("11-23 00", 1, 0, 0), ("11-24 00", 2, 0, 0)]
+    assert hours == [("11-23 23:30", 1), ("11-24 00:30", 2)]
+
+
 def test_a_page_shows_a_day_by_the_hour_and_a_week_and_a_month_by_the_day(
     webhook: Webhook, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
@@ -70,7 +83,7 @@ def test_a_page_shows_a_day_by_the_hour_and_a_week_and_a_month_by_the_day(
     count(webhook, 6 * DAY, died=8)
     count(webhook, 29 * DAY, succeeded=16)
     count(webhook, 30 * DAY, succeeded=32)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         day, week, month = figures.last_day_week_and_month(webhook)
     assert shown(day) == [("11-23 10", 2, 0, 0), ("11-24 09", 1, 0, 0)]
     assert shown(week) == [("11-18 00", 0, 0, 8), ("11-23 00", 2, 4, 0), ("11-24 00", 1, 0, 0)]

@@ -18,8 +18,8 @@ from webhooks.engine.dispatch import dispatch
 from webhooks.engine.drain import drain
 from webhooks.events import ledger
 from webhooks.models import Attempt, Delivery, Event, EventType, Recovery, Webhook
-from webhooks.recovery import AlreadyRunning, cancel, count, start, step, work
-from winkhooks.uuid7 import first_uuid7_at
+from webhooks.recovery import AlreadyRunning, cancel, count, count_soon, start, step, work
+from winkhooks.uuid7 import first_uuid7_at, time_of
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db, pytest.mark.usefixtures("loopback_allowed", "demanding")]
 FAILED, MISSED = Recovery.Kind.FAILED, Recovery.Kind.MISSED
@@ -110,6 +110,18 @@ class TestWhatItFinds:
         make_missed(account, 2)
         assert count(webhook, MISSED, *an_hour()) == 2
         assert set(Event.objects.values_list("status", flat=True)) == {"NO_SUBSCRIBERS"}
+
+    def test_a_page_counts_what_was_missed_as_far_as_it_may_wait(
+        self, account: Account, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        events = make_missed(account, 3)
+        assert count_soon(webhook, MISSED, *an_hour()) == (3, None)
+        monkeypatch.setattr(recovery_module, "LOOKED_AT_MOST", 2)
+        number, until = count_soon(webhook, MISSED, *an_hour())
+        assert number < 3
+        assert until == time_of(events[1].pk)
+        make_dead(webhook, 4)
+        assert count_soon(webhook, FAILED, *an_hour()) == (4, None)
 
     def test_only_those_of_its_present_types_were(self, account: Account, webhook: Webhook) -> None:
         make_missed(account, 2)

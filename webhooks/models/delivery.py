@@ -200,7 +200,12 @@ class Delivery(models.Model):
                 name="delivery_failed",
                 condition=models.Q(status__in=["DEAD", "CANCELLED"]),
             ),
-            models.Index(fields=["recovery"], name="delivery_recovery", condition=models.Q(recovery__isnull=False)),
+            # The status for the page of a recovery, which counts them while it goes on.
+            models.Index(
+                fields=["recovery", "status"],
+                name="delivery_recovery_status",
+                condition=models.Q(recovery__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

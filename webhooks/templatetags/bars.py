@@ -1,10 +1,11 @@
-from dataclasses import dataclass
 from typing import Any
 
 from django import template
 from django.contrib.humanize.templatetags.humanize import intcomma
 from django.utils import timezone
 from django.utils.formats import date_format, localize
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from webhooks.figures import Bar, Figures
@@ -15,19 +16,6 @@ register = template.Library()
 # stretches it to its place.
 WIDTH, GAP = 100, 30
 HEIGHT, LEAST = 480, 16
-
-
-@dataclass(frozen=True)
-class DrawnBar:
-    """What succeeded stands on the line and what did not hangs below it, so that no colour is needed to tell them."""
-
-    title: str
-    x: int
-    succeeded_y: int
-    succeeded_height: int
-    failed_y: int
-    failed_height: int
-    died_height: int
 
 
 @register.inclusion_tag("webhooks/bars.html")
@@ -43,8 +31,6 @@ def bars(figures: Figures, label: str, unit: str) -> dict[str, Any]:
         "height": HEIGHT + LEAST,
         "label": f"{label} {_counts(figures)}",
         "line": line,
-        "bar_width": WIDTH - GAP,
-        "slot_width": WIDTH,
         "width": len(figures.bars) * WIDTH - GAP,
     }
 
@@ -63,11 +49,22 @@ def _title(bar: Bar, unit: str) -> str:
     return f"{date_format(timezone.localtime(bar.start), form)}. {_counts(bar)}"
 
 
-def _draw(bar: Bar, unit: str, x: int, line: int, scale: float) -> DrawnBar:
+def _draw(bar: Bar, unit: str, x: int, line: int, scale: float) -> SafeString:
+    """What succeeded stands on the line and what did not hangs below it, so that no colour is needed to tell them."""
     succeeded, failed, died = (
         max(round(count * scale), LEAST) if count else 0 for count in (bar.succeeded, bar.failed, bar.died)
     )
-    return DrawnBar(_title(bar, unit), x, line - succeeded, succeeded, line + died, failed, died)
+    drawn = (
+        _rectangle("slot", x, 0, WIDTH, HEIGHT + LEAST)
+        + _rectangle("succeeded", x, line - succeeded, WIDTH - GAP, succeeded)
+        + _rectangle("died", x, line, WIDTH - GAP, died)
+        + _rectangle("failed", x, line + died, WIDTH - GAP, failed)
+    )
+    return format_html(f"<g><title>{{}}</title>{drawn}</g>", _title(bar, unit))
+
+
+def _rectangle(name: str, x: int, y: int, width: int, height: int) -> str:
+    return f'<rect class="bar-{name}" x="{x}" y="{y}" width="{width}" height="{height}"></rect>' if height else ""
 
 
 @register.filter

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import SignedInRequest, get_membership
 from accounts.models import Membership
 from webhooks.arrival import Answer, arrivals_of
+from webhooks.arrival_sentences import sentences_of
 from webhooks.event_log import EventFilterForm, page_of
 from webhooks.models import Event
 from webhooks.views.event_type import pretty_json
@@ -42,7 +43,7 @@ def event_detail(request: SignedInRequest, account_id: UUID, event_id: UUID) -> 
     arrivals = arrivals_of(event)
     context = _tab_context(membership) | {
         "event": event,
-        "arrivals": arrivals,
+        "arrivals": [(arrival, sentences_of(arrival)) for arrival in arrivals],
         "delivered_count": sum(arrival.answer == Answer.DELIVERY for arrival in arrivals),
         "body": bytes(event.body).decode(errors="backslashreplace"),
         "pretty_body": _pretty(bytes(event.body)),

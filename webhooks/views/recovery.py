@@ -95,12 +95,15 @@ def _tab_context(membership: Membership, webhook: Webhook) -> dict[str, Any]:
 
 def _preview(webhook: Webhook, kind: str, since: datetime, until: datetime) -> dict[str, Any]:
     """Return how much there is, and the first of it."""
-    count = recoveries.count(webhook, kind, since, until)
+    count, counted_until = recoveries.count_soon(webhook, kind, since, until)
     return {
         "count": count,
+        "counted_until": counted_until,
+        # What was not looked at may have some.
+        "has_some": count > 0 or counted_until is not None,
         "most": recoveries.MOST,
         "is_too_much": count > recoveries.MOST,
-        "sample": recoveries.sample(webhook, kind, since, until, SAMPLE),
+        "sample": recoveries.sample(webhook, kind, since, counted_until or until, SAMPLE),
         "since": max(since, recoveries.oldest_kept()),
         "until": until,
         "running": webhook.recoveries.unfinished().filter(kind=kind).first(),

@@ -255,6 +255,24 @@ class TestPreview:
         with django_assert_num_queries(8):
             client.get(create_url, asked())
 
+    @pytest.mark.parametrize(
+        "counted, heading",
+        [
+            (1, "Send at least 1 event to “Wink Stalker”?"),
+            (2000, "Send at least 2,000 events to “Wink Stalker”?"),
+            (0, "Send what “Wink Stalker” never got?"),
+        ],
+    )
+    def test_what_was_not_counted_to_its_end_can_be_sent(
+        self, owner: User, create_url: str, counted: int, heading: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        moment = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+        monkeypatch.setattr(recoveries, "count_soon", lambda *args: recoveries.Counted(counted, moment))
+        page = text_of(client_of(owner).get(create_url, asked(kind="MISSED")))
+        assert heading in page
+        assert "as far as Nov. 24, 2026, 9:30 a.m. UTC only" in page
+        assert ">OK<" in page
+
 
 class TestStarting:
     @pytest.mark.parametrize("name", ["owner", "manager"])

@@ -139,7 +139,7 @@ class TestAnswer:
             page = check(owner, url, language, headers=headers_of(at=time.time() - 3600))
         assert statuses_on(page) == words * 2
         assert len(findings_on(page)) == 2
-        assert '<time datetime="2026-11-24T08:30:00+00:00">' in page
+        assert '<time datetime="2026-11-24T08:30:00+00:00"' in page
 
     @pytest.mark.parametrize("language, words", [("en", "Not valid"), ("fi", "Ei kelvollinen")])
     def test_one_whose_body_was_written_again_is_not_valid(
