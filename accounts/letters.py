@@ -10,16 +10,14 @@ from smtplib import SMTPException, SMTPRecipientsRefused
 from typing import Any
 
 import structlog
-from celery import current_app
 from celery.exceptions import SoftTimeLimitExceeded
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
-from kombu.exceptions import OperationalError
-from redis import RedisError
 
 from accounts.models import Letter, User
+from winkhooks import broker
 
 logger = structlog.get_logger(__name__)
 
@@ -30,8 +28,6 @@ RETRY_AFTER = timedelta(minutes=1)
 KEEP_FOR = timedelta(hours=6)
 MESSAGE_SECONDS = 300
 """How long the message to the worker that shall send may wait in the queue."""
-BROKER_SECONDS = 0.2
-"""So long a request waits for each of the broker's answers; a new connection takes several."""
 
 
 def post(template_prefix: str, to: str, context: dict[str, Any]) -> Letter:
@@ -46,7 +42,7 @@ def post(template_prefix: str, to: str, context: dict[str, Any]) -> Letter:
             subject=" ".join(render_to_string(f"{template_prefix}_subject.txt", words).split()),
             text=render_to_string(f"{template_prefix}_message.txt", words).strip(),
         )
-    transaction.on_commit(_have_sent, robust=True)
+    transaction.on_commit(lambda: broker.send("accounts.tasks.send_letters", expires=MESSAGE_SECONDS), robust=True)
     return letter
 
 
@@ -90,15 +86,3 @@ def _failed(letter: Letter, error: Exception) -> bool:
     logger.warning("mail_failed", letter=str(letter.pk), error=repr(error))
     Letter.objects.filter(pk=letter.pk).update(send_after=timezone.now() + RETRY_AFTER)
     return False
-
-
-def _have_sent() -> None:
-    """Tell a worker that there is a letter to send; where the broker does not answer, beat does so within a minute."""
-    options = {"socket_timeout": BROKER_SECONDS, "socket_connect_timeout": BROKER_SECONDS, "max_retries": 0}
-    try:
-        with current_app.connection_for_write(transport_options=options) as connection:
-            current_app.send_task(
-                "accounts.tasks.send_letters", connection=connection, retry=False, expires=MESSAGE_SECONDS
-            )
-    except (RedisError, OperationalError, OSError) as error:
-        logger.warning("broker_unreachable", error=str(error))

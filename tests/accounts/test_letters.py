@@ -1,11 +1,9 @@
-import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from smtplib import SMTPRecipientsRefused, SMTPServerDisconnected
 from typing import Any
 
 import pytest
-from celery import current_app
 from celery.exceptions import SoftTimeLimitExceeded
 from django.core import mail
 from django.core.mail import EmailMessage, EmailMultiAlternatives
@@ -19,6 +17,7 @@ from time_machine import TimeMachineFixture
 
 from accounts import letters, tasks
 from accounts.models import Letter, User
+from tests.brokers import Broker
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]
 
@@ -132,24 +131,19 @@ def test_a_lease_outlasts_the_task() -> None:
 
 
 def test_a_worker_is_told_without_what_it_says(
-    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+    broker: Broker, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
-    sent: list[Any] = []
-    monkeypatch.setattr(current_app, "send_task", lambda *args, **kwargs: sent.append((args, kwargs)))
     with django_capture_on_commit_callbacks(execute=True):
         letters.post(UNKNOWN, TO, {})
-    [((name,), options)] = sent
-    assert name == "accounts.tasks.send_letters"
-    assert "args" not in options
-    assert "kwargs" not in options
+    [message] = broker.messages()
+    headers = message["headers"]
+    assert (headers["task"], headers["argsrepr"], headers["kwargsrepr"]) == ("accounts.tasks.send_letters", "()", "{}")
 
 
 def test_a_broker_that_is_down_keeps_nobody_waiting(
-    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+    broker: Broker, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(current_app.conf, "broker_write_url", f"redis://127.0.0.1:{closed.getsockname()[1]}")
+    broker.stop()
     with capture_logs() as log, django_capture_on_commit_callbacks(execute=True):
         letters.post(UNKNOWN, TO, {})
     assert [entry["event"] for entry in log] == ["broker_unreachable"]
