@@ -45,9 +45,11 @@ PIECES = (
 
 
 def fuzz(data: bytes) -> None:
-    """Take the first byte for how the rest is read: as text, or as numbers of pieces and characters."""
+    """Take the first byte for how the rest is read: as text, or as numbers of pieces and characters, of a host too."""
     way, rest = data[:1], data[1:]
     text = rest.decode(errors="replace") if way < b"\x80" else "".join(map(_piece, rest))
+    if way >= b"\xc0":
+        text = f"http://[{text}]/" if way >= b"\xe0" else f"http://{text}/"
     with override_settings(WEBHOOK_REQUIRE_HTTPS=False), mock.patch.multiple(names, known=_known, wait_for=_known):
         check_form(text)
         check_guard(text)
