@@ -5,6 +5,7 @@ and a later run goes on from there. `--repeat FILE TARGET` runs one input alone,
 """
 
 import argparse
+import hashlib
 import os
 import re
 import secrets
@@ -16,7 +17,7 @@ from pathlib import Path
 os.environ.update(DEBUG="True", ENV_FILE=os.devnull, DATABASE_URL="sqlite://:memory:")
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "winkhooks.settings")
 
-from tests.fuzz import SEEDS, seeds_of, target, target_names
+from tests.fuzz import SEEDS, Fuzz, seeds_of, target, target_names
 
 WORK = Path(__file__).parents[2] / "var" / "fuzz"
 # Beyond the limits of what is fuzzed; longer inputs are only slower.
@@ -93,8 +94,21 @@ def _fuzz(name: str, seconds: int, seed: int) -> None:
         "-rss_limit_mb=1024",
         f"-artifact_prefix={seeds}/",
     ]
-    atheris.Setup([sys.argv[0], *options, str(reached), str(seeds)], fuzz)
+    atheris.Setup([sys.argv[0], *options, str(reached), str(seeds)], lambda data: _keep_what_fails(fuzz, data, seeds))
     atheris.Fuzz()
+
+
+def _keep_what_fails(fuzz: Fuzz, data: bytes, seeds: Path) -> None:
+    """Run one input, and put it beside the seeds where it fails.
+
+    The fuzzer does that too, but not before Python has ended, and its own timer may kill it meanwhile.
+    """
+    try:
+        fuzz(data)
+    except BaseException:
+        name = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+        (seeds / f"crash-{name}").write_bytes(data)
+        raise
 
 
 def _write(line: str) -> None:

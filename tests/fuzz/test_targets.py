@@ -12,7 +12,7 @@ NAMES = target_names()
 
 
 def test_each_target_has_seeds() -> None:
-    assert {"envelope", "headers", "retry_after", "signature_check"} <= set(NAMES)
+    assert {"envelope", "headers", "retry_after", "signature_check", "url"} <= set(NAMES)
     assert all(seeds_of(name) for name in NAMES)
 
 

@@ -102,7 +102,8 @@ LOOK_UP_SECONDS = 2.0
 _CALLABLE = re.compile(
     r"(?P<scheme>https?)://(?:\[(?P<ipv6>[0-9a-f:.]{2,45})\]|(?P<name>[a-z0-9._-]{1,253}))(?::(?P<port>[0-9]{1,5}))?"
     r"(?:[/?][!-~]*)?",
-    re.IGNORECASE,
+    # Without ASCII, [a-z] has four letters of other scripts as well, of which libcurl makes a host of its own.
+    re.ASCII | re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 

@@ -110,6 +110,7 @@ def test_what_the_standard_library_calls_private_is_never_allowed(address: guard
     [
         "https://a@example.com/", "https://example.com\\@10.0.0.1/", "https://example.com:0/", "https://example.com:65536/",
         "https://ex ample.com/", "https://example.com/\r\n", "//example.com/", "https://ex%61mple.com/", "https://é.com/",
+        "https://\u212a.com/", "https://\u017f.com/", "https://\u0130.com/", "https://\u0131.com/", "http\u017f://a.com/",
     ],
 )  # fmt: skip
 def test_what_two_readers_may_read_differently_is_not_called(url: str) -> None:
