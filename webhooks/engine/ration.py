@@ -4,6 +4,7 @@ Its owner has set a limit per second, or it is cooling down and one delivery, th
 recovered. Either holds over all workers: who takes something locks the webhook's row for that moment.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +21,8 @@ from webhooks.models.delivery import DeliveryQuerySet
 # So much of a second's limit may be sent at once. More would come close to twice the limit within a second.
 BURST_SECONDS = 0.1
 WEBHOOKS_AT_ONCE = 100
+# Nothing is sent, nor any answer read, while webhooks are asked one after the other.
+LONGEST_SECONDS = 0.05
 
 
 @dataclass
@@ -39,7 +42,15 @@ def claim_rationed(taken: Mapping[UUID, int], room: int, limit: int) -> Rations:
     if not open_now.exists():
         return rations
     due = Delivery.objects.filter(webhook=OuterRef("pk"), next_attempt_at__lte=now)
-    for webhook_id in open_now.filter(Exists(due)).order_by("?").values_list("pk", flat=True)[:WEBHOOKS_AT_ONCE]:
+    under_way = Delivery.objects.unfinished().filter(webhook=OuterRef("pk"), leased_until__gt=now)
+    # What waits for the outcome of its probe has nothing to give. Of a hundred that hang, each would be asked in vain.
+    can_give = Exists(due) & (Q(cooling_until=None) | ~Exists(under_way))
+    askable = list(open_now.filter(can_give).order_by("?").values_list("pk", flat=True)[:WEBHOOKS_AT_ONCE])
+    end = time.monotonic() + LONGEST_SECONDS
+    for number, webhook_id in enumerate(askable):
+        if number and time.monotonic() > end:
+            rations.more_follows = True
+            break
         free = room - taken.get(webhook_id, 0)
         wanted = min(free, limit - len(rations.claims))
         if wanted > 0:

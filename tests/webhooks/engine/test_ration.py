@@ -2,12 +2,15 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from time_machine import TimeMachineFixture
 
 from accounts.models import Account
 from tests.receivers import Receiver, status
 from tests.webhooks.conftest import announce, make_webhook
 from webhooks import health
+from webhooks.engine import ration
 from webhooks.engine.claim import claim
 from webhooks.engine.dispatch import dispatch
 from webhooks.engine.drain import drain
@@ -98,6 +101,17 @@ class TestLimit:
         assert len(take({limited.id: 9}, room=10).claims) == 1
         assert len(take(limit=2).claims) == 2
 
+    def test_asking_many_ends_soon(self, account: Account, limited: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+        for number in range(4):
+            make_webhook(account, f"https://{number}.example/")
+        Webhook.objects.update(rate_limit=50)
+        make_due(account, 1)
+        monkeypatch.setattr(ration, "LONGEST_SECONDS", -1)
+        rations = take()
+        assert (len(rations.claims), rations.more_follows) == (1, True)
+        monkeypatch.setattr(ration, "LONGEST_SECONDS", 10)
+        assert len(take().claims) == 4
+
     def test_all_arrive_in_the_time_that_the_limit_takes(
         self, account: Account, receiver: Receiver, loopback_allowed: None
     ) -> None:
@@ -166,6 +180,23 @@ class TestCoolingDown:
         assert len(rations.claims) == 1
         assert not rations.more_follows
         assert take().claims == []
+
+    def test_those_whose_probes_are_under_way_cost_nothing(
+        self, account: Account, failing: Webhook, frozen: TimeMachineFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ration, "LONGEST_SECONDS", 10)
+        for number in range(20):
+            other = make_webhook(account, f"https://{number}.example/")
+            health.note((other.pk, False) for _ in range(10))
+        make_due(account, 3)
+        frozen.shift(61)
+        assert len(take().claims) == 21
+        with CaptureQueriesContext(connection) as asked:
+            assert take() == Rations()
+        assert len(asked) == 2
+        # One that has an outcome again is asked, whatever the others do.
+        Delivery.objects.filter(webhook=failing, leased_until__isnull=False).update(leased_until=None)
+        assert [claimed.webhook_id for claimed in take().claims] == [failing.pk]
 
     def test_the_probe_is_the_oldest_delivery_even_if_it_was_tried_before(
         self, account: Account, failing: Webhook, frozen: TimeMachineFixture
