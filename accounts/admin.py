@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import audit, invitations, second_factor
 from accounts.audit import AuditEntry
-from accounts.membership_form import OWNER_NEEDED, LoneMembershipForm, MembershipForm, MembershipFormSet
+from accounts.membership_form import OWNER_NEEDED, InlineMembershipForm, MembershipForm, MembershipFormSet
 from accounts.models import Account, Invitation, LastOwner, Membership, User
 from webhooks.models import Event, Webhook
 from winkhooks.admin import (
@@ -39,7 +39,7 @@ for model in (EmailAddress, Authenticator, UserSession):
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # has no type parameters when it runs
     model = Membership
-    form = MembershipForm
+    form = InlineMembershipForm
     formset = MembershipFormSet
     extra = 0
     autocomplete_fields = ("account", "user")
@@ -252,7 +252,7 @@ class AccountAdmin(ModelAdmin):
 
 @admin.register(Membership)
 class MembershipAdmin(ModelAdmin):
-    form = LoneMembershipForm
+    form = MembershipForm
     list_display = ("user", "account_link", "role", exact_time(Membership, "created_at"))
     list_filter = ("role", "created_at")
     list_select_related = ("user", "account")
@@ -263,6 +263,9 @@ class MembershipAdmin(ModelAdmin):
     fields = ("id", "user", "account", "role", "created_at")
     readonly_fields = ("id", "created_at")
     autocomplete_fields = ("user", "account")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return ("user", "account", *self.readonly_fields) if obj else self.readonly_fields
 
     def save_model(self, request: HttpRequest, obj: Membership, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

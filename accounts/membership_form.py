@@ -6,6 +6,7 @@ They look whether one is left under the lock of the account, which lasts until t
 from typing import Any
 
 from django import forms
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import ValidationError
 from django.forms.models import BaseInlineFormSet
 from django.utils.translation import gettext_lazy as _
@@ -16,16 +17,8 @@ OWNER_NEEDED = _("The account “%(account)s” would be left without an owner. 
 
 
 class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # has no type parameters when it runs
-    """Once a membership exists, its role alone can change: another person or account is another membership."""
+    """Changes the role alone: another person or account is another membership."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not self.instance._state.adding:
-            for name in {"user", "account"} & self.fields.keys():
-                self.fields[name].disabled = True
-
-
-class LoneMembershipForm(MembershipForm):
     def clean_role(self) -> str:
         role: str = self.cleaned_data["role"]
         if not self.instance._state.adding and role != Role.OWNER:
@@ -33,6 +26,20 @@ class LoneMembershipForm(MembershipForm):
                 if self.instance.is_last_owner():
                     raise _owner_needed(self.instance.account)
         return role
+
+
+class InlineMembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # has no type parameters when it runs
+    """Changes the role alone, of a membership that exists; whether an owner is left, the forms together tell."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance._state.adding:
+            for name in {"user", "account"} & self.fields.keys():
+                field = self.fields[name]
+                field.disabled = True
+                if isinstance(field.widget, RelatedFieldWidgetWrapper):
+                    # What would be chosen, or made to be chosen, would not count.
+                    field.widget.can_add_related = field.widget.can_change_related = False
 
 
 class MembershipFormSet(BaseInlineFormSet):  # type: ignore[type-arg]  # has no type parameters when it runs

@@ -366,6 +366,17 @@ class TestLastOwner:
         unchanged = Membership.objects.get(pk=last.pk)
         assert (unchanged.user_id, unchanged.account_id) == (last.user_id, last.account_id)
 
+    def test_neither_does_the_page_of_the_account(
+        self, client: Client, account: Account, last: Membership, stranger: User
+    ) -> None:
+        self.save_members(client, account, last, **{"memberships-0-user": stranger.pk})
+        assert Membership.objects.get(pk=last.pk).user_id == last.user_id
+        content = page(client, url_of("account_change", account.pk))
+        assert 'id="view_id_memberships-0-user"' in content
+        assert 'id="add_id_memberships-0-user"' not in content
+        assert 'id="change_id_memberships-0-user"' not in content
+        assert 'id="add_id_memberships-__prefix__-user"' in content
+
     def test_an_account_may_be_without_one_from_the_start(self, client: Client, viewer: User) -> None:
         member = viewer.memberships.get()
         assert "would be left" not in self.change(client, member, role="manager")
