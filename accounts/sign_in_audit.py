@@ -1,10 +1,14 @@
 """What the change history tells of signing in: of a user, not of an account."""
 
+from collections.abc import Callable
+from contextvars import ContextVar, copy_context
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import signals
+from django.core.signals import request_finished
 from django.utils import timezone
 
 from accounts import audit
@@ -16,12 +20,15 @@ from winkhooks.uuid7 import first_uuid7_at
 MOST_FAILURES = 10
 WITHIN = timedelta(hours=1)
 
+_to_note: ContextVar[tuple[Callable[[], None], ...]] = ContextVar("to_note", default=())
+
 
 def connect() -> None:
     """Listen to Django, and to allauth where it is installed."""
     signals.user_logged_in.connect(note_sign_in, dispatch_uid="audit.signed_in")
     signals.user_logged_out.connect(note_sign_out, dispatch_uid="audit.signed_out")
-    signals.user_login_failed.connect(note_failure, dispatch_uid="audit.sign_in_failed")
+    signals.user_login_failed.connect(note_failure_later, dispatch_uid="audit.sign_in_failed")
+    request_finished.connect(note_failures, dispatch_uid="audit.answer_sent")
     if apps.is_installed("allauth.account"):
         from allauth.account.signals import email_changed, password_changed, password_reset
 
@@ -49,13 +56,26 @@ def note_sign_out(*, user: User | None, **kwargs: Any) -> None:
         _note(Action.SIGNED_OUT, user)
 
 
-def note_failure(*, credentials: dict[str, Any], **kwargs: Any) -> None:
+def note_failure_later(*, credentials: dict[str, Any], **kwargs: Any) -> None:
+    """Have it noted once the answer is out, which so takes no longer where the user is known."""
+    address = str(credentials.get("username") or credentials.get("email") or "")
+    # Who does it, and from where, is known in this context alone.
+    _to_note.set((*_to_note.get(), partial(copy_context().run, note_failure, address)))
+
+
+def note_failures(**kwargs: Any) -> None:
+    waiting = _to_note.get()
+    _to_note.set(())
+    for note in waiting:
+        note()
+
+
+def note_failure(address: str) -> None:
     """Note that somebody failed to sign in as a user who is known.
 
     What else was typed as an address is not kept: it may be a password in the wrong field.
     """
-    address = credentials.get("username") or credentials.get("email") or ""
-    user = User.objects.with_email(str(address)).first() if "\0" not in str(address) else None
+    user = User.objects.with_email(address).first() if "\0" not in address else None
     if user is None:
         return
     lately = first_uuid7_at(timezone.now() - WITHIN)

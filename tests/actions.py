@@ -9,6 +9,8 @@ from typing import Any, TypedDict, cast
 from unittest import mock
 from uuid import UUID
 
+from allauth.account.forms import default_token_generator as reset_tokens
+from allauth.account.utils import user_pk_to_url_str
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Count
 from django.urls import reverse
@@ -528,3 +530,9 @@ def wait_until_finished(seconds: float, account_id: str | None = None) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+def take_reset_link(email: str) -> str:
+    """Return the path of the link that lets the user of the address choose a new password, as it would be sent."""
+    user = User.objects.get(email=email)
+    return reverse("account_reset_password_from_key", args=[user_pk_to_url_str(user), reset_tokens.make_token(user)])

@@ -214,7 +214,7 @@ class Stack:
             "WEBHOOK_SECRET_KEYS": Fernet.generate_key().decode(),
             "DATABASE_URL": database,
             "REDIS_URL": f"unix://{self.folder / 'valkey.sock'}",
-            "ALLOWED_HOSTS": "127.0.0.1",
+            "ALLOWED_HOSTS": "127.0.0.1,localhost",
             "STATIC_ROOT": str(self.folder / "static"),
             "LOG_JSON": "False",
             "NO_COLOR": "1",

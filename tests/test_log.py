@@ -6,7 +6,10 @@ import unicodedata
 
 import pytest
 import structlog
+from allauth.account.models import EmailAddress, EmailConfirmationHMAC
+from allauth.account.utils import user_pk_to_url_str
 from django.test import Client
+from django.urls import reverse
 
 from accounts import invitations
 from accounts.models import Account, User
@@ -31,6 +34,16 @@ def test_it_leaves_out_the_tokens_that_stop_emails(account: Account, owner: User
     webhook = Webhook.objects.create(account=account, name="Wink Stalker", url="https://x.example/")
     token = notice_link.token_for(owner.memberships.get(), webhook)
     assert logged(f"POST /notices/stop/{token}/") == "POST /notices/stop/…/"
+
+
+def test_it_leaves_out_the_tokens_of_passwords_and_addresses(owner: User) -> None:
+    link = reverse("account_reset_password_from_key", args=[user_pk_to_url_str(owner), "d4x-a0b1c2d3"])
+    assert logged(f"GET {link}") == logged(f"GET {link.rstrip('/')}/") == "GET /password/reset/…/"
+    assert logged(f"GET {link.rstrip('/')}") == "GET /password/reset/…"
+    key = EmailConfirmationHMAC(EmailAddress(pk=1)).key
+    assert logged(f"POST /email/confirm/{key}/") == "POST /email/confirm/…/"
+    for path in ("GET /password/reset/", "GET /password/reset/sent/", "GET /password/reset/done/"):
+        assert logged(path) == path
 
 
 def test_emails_that_a_worker_prints_keep_theirs() -> None:

@@ -2,6 +2,9 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.webauthn.internal.auth import WebAuthn
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
@@ -9,7 +12,9 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts.models import Account
+from accounts import letters
+from accounts.models import Account, Letter, User
+from tests.accounts.signing_in import add_app, code_of, recovery_codes
 from webhooks import secret_keys
 from webhooks.models import Webhook
 
@@ -96,6 +101,41 @@ def test_a_secret_that_no_key_reads_stays_and_is_named(
         assert Webhook.objects.values_list("secret", "previous_secret").get(pk=pk) == pair
     with pytest.raises(ImproperlyConfigured):
         Webhook.objects.get(pk=lost)
+
+
+def test_second_factors_and_waiting_emails_are_encrypted_anew(
+    owner: User, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.WEBHOOK_SECRET_KEYS = [OLD]
+    secret = add_app(owner)
+    RecoveryCodes.activate(owner)
+    codes = recovery_codes(owner)
+    WebAuthn.add(owner, "Laptop", {})
+    text = letters.post("account/email/unknown_account", "somebody@example.com", {}).text
+    settings.WEBHOOK_SECRET_KEYS = [NEW, OLD]
+
+    assert run(capsys) == "Secrets encrypted anew: 3.\n"
+    assert run(capsys) == "Secrets encrypted anew: 0.\n"
+
+    settings.WEBHOOK_SECRET_KEYS = [NEW]
+    assert Authenticator.objects.get(type="totp").wrap().validate_code(code_of(secret))
+    assert recovery_codes(owner) == codes
+    assert Letter.objects.get().text == text
+
+
+def test_those_that_no_key_reads_stay_and_are_named(
+    owner: User, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.WEBHOOK_SECRET_KEYS = [Fernet.generate_key().decode()]
+    add_app(owner)
+    letter = letters.post("account/email/unknown_account", "somebody@example.com", {})
+    before = list(Authenticator.objects.values_list("data", flat=True))
+    settings.WEBHOOK_SECRET_KEYS = [NEW, OLD]
+
+    with pytest.raises(CommandError, match=f"second factor .* of user {owner.pk}, e-mail {letter.pk}"):
+        run(capsys)
+
+    assert list(Authenticator.objects.values_list("data", flat=True)) == before
 
 
 def test_removed_webhooks_keep_no_secret(

@@ -1,0 +1,35 @@
+import pytest
+from allauth.account.models import EmailAddress
+from django.core.cache import caches
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+
+from accounts.models import User
+from tests.accounts.signing_in import sign_in
+
+pytestmark = pytest.mark.storage
+
+
+@pytest.mark.django_db(transaction=True)
+def test_users_that_are_there_can_sign_in_after_the_upgrade(owner: User) -> None:
+    User.objects.filter(pk=owner.pk).update(email="Owner@example.com")
+    EmailAddress.objects.all().delete()
+    try:
+        call_command("migrate", "accounts", "0003", verbosity=0)
+        assert "cache" not in connection.introspection.table_names()
+    finally:
+        call_command("migrate", verbosity=0)
+    assert list(EmailAddress.objects.values_list("user", "email", "verified", "primary")) == [
+        (owner.pk, "owner@example.com", True, True)
+    ]
+    assert sign_in(Client(), "owner@example.com")["Location"] == "/accounts/"
+
+
+@pytest.mark.django_db
+def test_the_counts_of_attempts_have_their_table() -> None:
+    from winkhooks.settings import CACHES
+
+    cache = type(caches["default"])  # that of the tests, which need none
+    assert cache.__name__ == "LocMemCache"
+    assert CACHES["default"]["LOCATION"] in connection.introspection.table_names()
