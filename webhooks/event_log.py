@@ -98,8 +98,8 @@ def page_of(events: QuerySet[Event], *, before: UUID | None = None, after: UUID 
 def _read(events: QuerySet[Event]) -> list[Event]:
     """Return the events.
 
-    The filters alone decide which, in a query that the index `event_search` answers without reading an event; with other
-    columns in it, a database that thinks a filter leaves out little may read a million events to find none.
+    The filters alone decide which, in a query that the index `event_search` answers without reading an event; with
+    other columns in it, a database that thinks a filter leaves out little may read a million events to find none.
     """
     found = Event.objects.defer("body").filter(pk__in=events.values("pk"))
     return list(found.order_by(*events.query.order_by))

@@ -76,6 +76,13 @@ class RecoveryForm(forms.Form):
         return time_zone(name)
 
 
+def filled_in(kind: str, since: datetime, until: datetime) -> str:
+    """Return the query with which the form asks for this, in the time zone of the reader."""
+    span = {"since": _minute_of(since), "until": _minute_of(until) + MINUTE}
+    moments = {name: f"{timezone.localtime(moment):%Y-%m-%dT%H:%M}" for name, moment in span.items()}
+    return urlencode({"kind": kind, **moments, "time_zone": timezone.get_current_timezone_name()})
+
+
 def _span(webhook: Webhook) -> dict[str, Any]:
     """Return what somebody most likely wants: what has gone wrong until now."""
     now = timezone.now()

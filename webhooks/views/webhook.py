@@ -20,6 +20,7 @@ from webhooks.models import Delivery, EventType, StaleVersion, Webhook
 from webhooks.models.webhook import WebhookQuerySet
 from webhooks.standing import standing_of, with_standing
 from webhooks.views import new_secrets
+from webhooks.views.missed import tell_of_missed
 from winkhooks.paging import key_in
 
 PAGE = 20
@@ -81,6 +82,7 @@ def webhook_create(request: SignedInRequest, account_id: UUID) -> HttpResponse:
 def webhook_update(request: SignedInRequest, account_id: UUID, webhook_id: UUID) -> HttpResponse:
     membership = get_rw_membership(request.user, account_id)
     webhook = get_webhook(account_id, webhook_id)
+    disabled_at = webhook.disabled_at
     form = WebhookUpdateForm(_posted(request), user=request.user, instance=webhook)
     status = 200
     if form.is_valid():
@@ -91,6 +93,7 @@ def webhook_update(request: SignedInRequest, account_id: UUID, webhook_id: UUID)
             status = 409
         else:
             messages.success(request, _("“%(name)s” was saved.") % {"name": webhook.name})
+            tell_of_missed(request, webhook, disabled_at)
             return redirect("webhooks:webhook_list", account_id)
     context = tab_context(membership) | {"form": form, "webhook_name": form.initial["name"]}
     return render(request, "webhooks/webhook_form.html", context, status=status)

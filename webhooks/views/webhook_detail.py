@@ -23,6 +23,8 @@ from webhooks.views import new_secrets
 from webhooks.views.webhook import tab_context
 from winkhooks.paging import key_in
 
+RECOVERIES = 5
+
 
 @dataclass(frozen=True)
 class SigningSecret:
@@ -45,6 +47,7 @@ def webhook_detail(request: SignedInRequest, account_id: UUID, webhook_id: UUID)
         "event_types": webhook.event_types.only("key").order_by("key"),
         "filter_form": DeliveryFilter(request.GET),
         "periods": _periods(webhook),
+        "recoveries": webhook.recoveries.latest(RECOVERIES),
         "here": request.path,
     }
     if not webhook.removed_at:

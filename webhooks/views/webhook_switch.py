@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.access import SignedInRequest, get_rw_membership
 from webhooks.models import Webhook
+from webhooks.views.missed import tell_of_missed
 from webhooks.views.query import next_url
 from webhooks.views.webhook import get_webhook, tab_context
 
@@ -34,6 +35,8 @@ def webhook_disable(request: SignedInRequest, account_id: UUID, webhook_id: UUID
 def webhook_enable(request: SignedInRequest, account_id: UUID, webhook_id: UUID) -> HttpResponse:
     get_rw_membership(request.user, account_id)
     webhook = get_webhook(account_id, webhook_id)
+    disabled_at = webhook.disabled_at
     webhook.enable(by=request.user)
     messages.success(request, _("“%(name)s” was enabled.") % {"name": webhook.name})
+    tell_of_missed(request, webhook, disabled_at)
     return redirect(next_url(request, reverse("webhooks:webhook_detail", args=[account_id, webhook_id])))

@@ -17,7 +17,7 @@ from tests.conftest import client_of
 from tests.webhooks.clocked import make_delivery
 from tests.webhooks.views.pages import assert_no_inline_code, text_of
 from webhooks import delivery_search
-from webhooks.models import Delivery, EventType, HourlyCount, Webhook
+from webhooks.models import Delivery, EventType, HourlyCount, Recovery, Webhook
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 EARLIER, LATER = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
@@ -31,6 +31,11 @@ def events_on(page: str) -> list[str]:
 def live_query(page: str) -> dict[str, str]:
     [url] = re.findall(r'hx-get="(.+?)"', page)
     return dict(parse_qsl(html.unescape(url).partition("?")[2], keep_blank_values=True))
+
+
+def make_recovery(webhook: Webhook, by: User, **fields: Any) -> Recovery:
+    span = {"since": timezone.now() - timedelta(hours=1), "until": timezone.now()}
+    return Recovery.objects.create(webhook=webhook, requested_by=by, **span, **fields)
 
 
 def newest_first(deliveries: list[Delivery]) -> list[Delivery]:
@@ -296,6 +301,8 @@ def test_its_queries_do_not_grow(owner: User, webhook: Webhook, detail_url: str,
         for hours in range(50):
             hour = timezone.now() - timedelta(hours=hours)
             HourlyCount.objects.get_or_create(webhook=webhook, hour=hour, succeeded=1)
+        for _ in range(3):
+            make_recovery(webhook, owner, kind="FAILED", status="DONE", total=1, finished_at=timezone.now())
         webhook.event_types.set(EventType.objects.filter(delivered=True))
         with CaptureQueriesContext(connection) as many:
             client.get(url)
@@ -329,3 +336,30 @@ def test_only_this_page_loads_htmx(owner: User, webhook: Webhook, detail_url: st
 def test_it_takes_no_post(owner: User, detail_url: str, live_url: str) -> None:
     assert client_of(owner).post(detail_url).status_code == 405
     assert client_of(owner).post(live_url).status_code == 405
+
+
+def test_it_lists_recoveries_with_how_far_they_are(owner: User, webhook: Webhook, detail_url: str) -> None:
+    assert "recovery-list" not in text_of(client_of(owner).get(detail_url))
+    running = make_recovery(webhook, owner, kind="FAILED", status="RUNNING", total=5000, replayed=1500)
+    others = [
+        make_recovery(webhook, owner, kind="MISSED", status="DONE", total=1, replayed=1, finished_at=timezone.now())
+        for _ in range(5)
+    ]
+    response = client_of(owner).get(detail_url)
+    page = " ".join(text_of(response).split())
+    listed = [each.pk for each in response.context["recoveries"]]
+    # One that runs is shown however many were asked for since.
+    assert listed[0] == running.pk
+    assert len({each.pk for each in others}.intersection(listed[1:])) == 4
+    assert "What failed · 1,500 of 5,000 events begun · Owner" in page
+    assert f'<progress value="1500" max="5000" aria-labelledby="recovery-{running.pk}">' in page
+    assert "What it never got · 1 event · Owner" in page
+    assert reverse("webhooks:recovery_detail", args=[webhook.account_id, webhook.pk, running.pk]) in page
+    assert "New recovery" in page
+
+
+def test_viewers_see_recoveries_and_start_none(viewer: User, owner: User, webhook: Webhook, detail_url: str) -> None:
+    make_recovery(webhook, owner, kind="FAILED", status="RUNNING", total=2)
+    page = text_of(client_of(viewer).get(detail_url))
+    assert "0 of 2 events begun" in page
+    assert "New recovery" not in page

@@ -1,12 +1,19 @@
+import html
+import time
+
 import pytest
 from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Account, User
 from tests.conftest import client_of
 from tests.webhooks.clocked import make_delivery
+from tests.webhooks.conftest import announce
 from tests.webhooks.views.pages import assert_no_inline_code, text_of
+from webhooks import recovery
+from webhooks.engine.dispatch import dispatch
 from webhooks.models import Webhook
 
 
@@ -94,3 +101,67 @@ def test_a_removed_webhook_is_not_there(owner: User, webhook: Webhook, disable_u
     client = client_of(owner)
     assert client.post(disable_url).status_code == 404
     assert client.post(enable_url).status_code == 404
+
+
+class TestWhatWasMissed:
+    """How many events a webhook missed is said as it is enabled, with a way to send them."""
+
+    def enable(self, user: User, url: str, language: str = "en") -> str:
+        """Return what is said besides that it was enabled."""
+        response = client_of(user).post(url, headers={"accept-language": language})
+        return " ".join(str(message) for message in get_messages(response.wsgi_request)).partition(". ")[2]
+
+    def miss(self, account: Account, count: int) -> None:
+        announce(account, count=count)
+        while dispatch().events:
+            pass
+
+    @pytest.mark.parametrize(
+        "count, language, words",
+        [
+            (1, "en", "1 event was missed while it was disabled."),
+            (2, "en", "2 events were missed while it was disabled."),
+            (1, "fi", "1 tapahtuma jäi saamatta sen ollessa poissa käytöstä."),
+            (2, "fi", "2 tapahtumaa jäi saamatta sen ollessa poissa käytöstä."),
+        ],
+    )
+    def test_it_is_said_and_leads_to_the_preview_of_sending_it(
+        self, owner: User, account: Account, webhook: Webhook, enable_url: str, count: int, language: str, words: str
+    ) -> None:
+        switch_off(webhook)
+        self.miss(account, count)
+        said = self.enable(owner, enable_url, language)
+        assert said.startswith(f"{words} <a href=")
+        # An id of this very millisecond is behind the span.
+        time.sleep(0.002)
+        response = client_of(owner).get(html.unescape(said.split('"')[1]))
+        assert response.context["count"] == count
+        assert response.context["form"].cleaned_data["kind"] == "MISSED"
+
+    def test_nothing_is_said_where_nothing_was_missed(
+        self, owner: User, account: Account, webhook: Webhook, enable_url: str
+    ) -> None:
+        switch_off(webhook)
+        assert self.enable(owner, enable_url) == ""
+        # It is enabled already.
+        self.miss(account, 1)
+        assert self.enable(owner, enable_url) == ""
+
+    def test_more_than_can_be_counted_is_said_to_be_more(
+        self, owner: User, webhook: Webhook, enable_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        switch_off(webhook)
+        monkeypatch.setattr(recovery, "count_soon", lambda *args: recovery.Counted(50_000, timezone.now()))
+        assert self.enable(owner, enable_url).startswith("At least 50,000 events were missed while it was disabled.")
+
+    def test_the_form_that_enables_it_says_so_too(
+        self, owner: User, account: Account, webhook: Webhook, update_url: str
+    ) -> None:
+        switch_off(webhook)
+        self.miss(account, 1)
+        webhook.refresh_from_db()
+        posted = {"version": webhook.version, "name": webhook.name, "url": webhook.url, "enabled": "on"}
+        response = client_of(owner).post(update_url, posted)
+        said = [str(message) for message in get_messages(response.wsgi_request)]
+        assert said[0] == "“Wink Stalker” was saved."
+        assert said[1].startswith("1 event was missed while it was disabled.")
