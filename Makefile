@@ -6,7 +6,7 @@ TRANSLATIONS := $(wildcard locale/*/LC_MESSAGES/django.po)
 
 # The steps of the set-up build on each other.
 .NOTPARALLEL:
-.PHONY: run test faults fuzz bench lint format messages requirements setup setup-dev clean
+.PHONY: run test faults fuzz bench lint format messages requirements screenshots setup setup-dev clean
 
 run: setup .env
 	@PORT=$(PORT) RECEIVER_PORT=$(RECEIVER_PORT) exec $(BIN)/python scripts/run.py
@@ -33,6 +33,9 @@ format: setup-dev
 
 messages: setup-dev
 	scripts/messages
+
+screenshots: setup-dev
+	$(BIN)/python scripts/screenshots.py $(PICTURES)
 
 requirements: setup-dev
 	for name in base dev; do \

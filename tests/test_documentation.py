@@ -75,7 +75,11 @@ def test_the_example_with_the_library_reads_what_the_portal_signs() -> None:
     assert read(generate_secret(), headers, body) is None
 
 
-def test_pictures_are_small() -> None:
-    pictures = list((PROJECT / "docs" / "screenshots").glob("*.png"))
-    assert pictures
+def test_pictures_are_small_and_of_every_kind() -> None:
+    pictures = list((PROJECT / "docs" / "screenshots").iterdir())
     assert [picture.name for picture in pictures if picture.stat().st_size > 200_000] == []
+    assert sum(picture.stat().st_size for picture in pictures) < 12_000_000
+    kinds = {"wide-light", "wide-dark", "narrow-light", "narrow-dark"}
+    names = {re.sub(r"-(wide|narrow)-(light|dark)$", "", picture.stem) for picture in pictures}
+    assert len(names) > 50
+    assert {picture.name for picture in pictures} == {f"{name}-{kind}.webp" for name in names for kind in kinds}
