@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, QuerySet, Sum, Value, When
+from django.db.models import Case, Sum, Value, When
 from django.utils import timezone
 
 from webhooks.models import HourlyCount, Webhook
@@ -83,24 +83,25 @@ def last_day_week_and_month(webhook: Webhook) -> tuple[Figures, Figures, Figures
     for row in hours:
         row["number"] = (row["hour"] - first_hour) // HOUR
     by_hour = [Bar(first_hour + number * HOUR) for number in range(24)]
-    days = list(_by_day([webhook.pk], 30, (*OUTCOMES, *TIMES)))
+    days = _by_day([webhook.pk], 30, (*OUTCOMES, *TIMES))
     week = [row | {"number": row["number"] - 23} for row in days if row["number"] >= 23]
     return _figures(hours, by_hour), _figures(week, _empty_days(7)), _figures(days, _empty_days(30))
 
 
-def _by_day(webhook_ids: Iterable[UUID], days: int, columns: Iterable[str]) -> "QuerySet[Any, dict[str, Any]]":
+def _by_day(webhook_ids: Iterable[UUID], days: int, columns: Iterable[str]) -> list[dict[str, Any]]:
     """Return the sums by webhook and day, with the number of the day, 0 the first.
 
     The database is told when each day begins, so that it need not know the reader's time zone, nor how clocks change.
     """
     first, *others = (bar.start for bar in _empty_days(days))
     numbers = [When(hour__lt=start, then=Value(number)) for number, start in enumerate(others)]
-    return (
+    sums = (
         HourlyCount.objects.filter(webhook__in=webhook_ids, hour__gte=first)
         .annotate(number=Case(*numbers, default=Value(days - 1)))
         .values("webhook", "number")
         .annotate(**{column: Sum(column) for column in columns})
     )
+    return [dict(row) for row in sums]
 
 
 def _add(bar: Bar, row: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import math
 import sys
+from collections.abc import Set
 from datetime import timedelta
 from email.utils import parseaddr
 from pathlib import Path
@@ -71,7 +72,7 @@ def whole_number(name: str, default: int) -> int:
     return int(text) if text else default
 
 
-def choice(name: str, default: str, choices: set[str]) -> str:
+def choice(name: str, default: str, choices: Set[str]) -> str:
     value = env.str(name, default="") or default
     if value not in choices:
         raise ImproperlyConfigured(f"{name} must be a known value such as {default}, not {value!r}.")
