@@ -53,6 +53,12 @@ def refuse_sign_in(page: Page, places: Places) -> None:
     page.get_by_role("alert").wait_for()
 
 
+def ask_for_reset(page: Page, places: Places) -> None:
+    page.get_by_label("E-mail address").fill("owner@demo.example")
+    page.locator("main form button[type=submit]").click()
+    page.wait_for_url("**/password/reset/sent/")
+
+
 def invite(page: Page, places: Places) -> None:
     page.get_by_label("E-mail address").fill("nina@lakeside.example")
     page.get_by_role("radio", name="Manager").check()
@@ -156,6 +162,8 @@ Sight = tuple[str, str, Act]
 STRANGER_PAGES: list[Sight] = [
     ("sign-in", "/sign-in/", nothing),
     ("sign-in-refused", "/sign-in/", refuse_sign_in),
+    ("password-reset", "/password/reset/", nothing),
+    ("password-reset-sent", "/password/reset/", ask_for_reset),
     ("invitation", "invitation", nothing),
     ("invitation-unusable", "/invitations/used/", nothing),
     ("notices-stop", "stop", nothing),
@@ -209,6 +217,13 @@ OWNER_PAGES: list[Sight] = [
     ("signature-valid", "/help/signature-check/", check_signature),
     ("signature-invalid", "/help/signature-check/", check_changed_body),
     ("verifying", "/help/verifying/", nothing),
+    ("security", "/security/", nothing),
+    ("sessions", "/security/sessions/", nothing),
+    ("password-change", "/security/password/", nothing),
+    ("email-change", "/security/email/", nothing),
+    ("app-add", "/security/app/", nothing),
+    ("passkeys", "/security/passkeys/", nothing),
+    ("passkey-add", "/security/passkeys/add/", nothing),
     ("error-404", "/no-such-page/", nothing),
     ("error-csrf", "create", lose_the_cookie),
 ]
