@@ -34,7 +34,7 @@ CALL_SECONDS = 120
 class Internet:
     """Runs `tests.security.inside` in a namespace, with a database of SQLite in `folder`; `call` has it do something.
 
-    Its settings are those of production but for plain http, and for a deadline that suits tests.
+    The guard is set as in production; plain http is allowed besides, and the deadline is one that suits tests.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -226,6 +226,7 @@ class TestNames:
         # The deadline of a request is two seconds here; the system would wait for ten.
         assert sent[healthy].seconds < sent[hanging].seconds < 5
         assert sent[healthy].seconds < 1.5
+        assert internet.call(ways_in.deliver, [hanging, healthy]) == {hanging: "NAME", healthy: "204"}
         # Nor does the form wait for longer; when it is called, it is looked up again.
         started = time.monotonic()
         assert internet.call(ways_in.taken_by_form, [hanging]) == {hanging: hanging}
