@@ -144,7 +144,6 @@ class SecondFactorAdapter(DefaultMFAAdapter):
     error_messages = {
         **DefaultMFAAdapter.error_messages,
         "incorrect_code": _("This code is wrong or was used already."),
-        "unverified_email": _("Confirm your new e-mail address first, or withdraw the change."),
     }
 
     def encrypt(self, text: str) -> str:

@@ -337,6 +337,8 @@ ACCOUNT_FORMS = {
 MFA_ADAPTER = "accounts.adapters.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
+# The address that a user signs in with is always a confirmed one; a new one waits beside it.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_TOTP_ISSUER = "Winkhooks"
 # A clock that is half a minute off is none of the user's doing.
 MFA_TOTP_TOLERANCE = 1
