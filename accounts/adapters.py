@@ -86,6 +86,11 @@ class AccountAdapter(DefaultAccountAdapter):
         digest = salted_hmac("accounts.adapters.sign_in", address, algorithm="sha256").hexdigest()[:12]
         return {"address_digest": digest, "ip": self.get_client_ip(request)}
 
+    def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
+        super().login(request, user)
+        # The form for passwords does so itself; passkeys and invitations come without it.
+        request.session.set_expiry(settings.ACCOUNT_SESSION_COOKIE_AGE)
+
     def respond_user_inactive(self, request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
         """Answer who has the passkey of an inactive user; the right password does not come so far."""
         messages.error(request, gettext("You cannot sign in any more. Ask the staff of Wink."))
@@ -144,7 +149,6 @@ class SecondFactorAdapter(DefaultMFAAdapter):
     error_messages = {
         **DefaultMFAAdapter.error_messages,
         "incorrect_code": _("This code is wrong or was used already."),
-        "unverified_email": _("Confirm your new e-mail address first, or withdraw the change."),
     }
 
     def encrypt(self, text: str) -> str:

@@ -2,19 +2,28 @@
 
 from typing import Any
 
+import structlog
 from allauth.account.internal.flows.login import get_authentication_records, record_authentication
 from allauth.mfa.models import Authenticator
-from allauth.mfa.signals import authenticator_added
+from allauth.mfa.signals import authentication_failed, authenticator_added
 from allauth.usersessions.models import UserSession
 from django.db import transaction
 from django.http import HttpRequest
 
 from accounts import audit, letters
 from accounts.models import User
+from winkhooks.client_address import client_address
+
+logger = structlog.get_logger(__name__)
 
 
 def connect() -> None:
     authenticator_added.connect(note_given, dispatch_uid="second_factor.given")
+    authentication_failed.connect(log_failure, dispatch_uid="second_factor.failed")
+
+
+def log_failure(*, request: HttpRequest, user: User, **kwargs: Any) -> None:
+    logger.warning("second_factor_failed", user=str(user.pk), ip=client_address(request))
 
 
 def note_given(*, request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any) -> None:

@@ -330,7 +330,6 @@ LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "accounts:account_list"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"
 CSRF_FAILURE_VIEW = "accounts.views.session.csrf_failure"
-# From the sign-in on, however much the session is used.
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 STAFF_REQUIRES_MFA = boolean("STAFF_REQUIRES_MFA", not DEBUG)
 
@@ -345,6 +344,8 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = True
+# As a timedelta it counts from the sign-in on, and not anew from each change of the session.
+ACCOUNT_SESSION_COOKIE_AGE = timedelta(seconds=SESSION_COOKIE_AGE)
 ACCOUNT_FORMS = {
     "login": "accounts.forms.SignInForm",
     "add_email": "accounts.forms.EmailChangeForm",
@@ -357,6 +358,8 @@ ACCOUNT_FORMS = {
 MFA_ADAPTER = "accounts.adapters.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
+# The address that a user signs in with is always a confirmed one; a new one waits beside it.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_TOTP_ISSUER = "Winkhooks"
 # A clock that is half a minute off is none of the user's doing.
 MFA_TOTP_TOLERANCE = 1

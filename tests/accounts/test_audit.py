@@ -3,6 +3,7 @@ from importlib import import_module
 
 import pytest
 from django.core.cache import cache
+from django.core.signals import request_finished
 from django.db import DatabaseError, connection, transaction
 from django.test import Client, RequestFactory
 from django.utils import timezone
@@ -11,7 +12,7 @@ from pytest_django import Settings
 from accounts import audit, invitations
 from accounts.audit import Action, AppendOnly, AuditEntry, Door
 from accounts.models import Account, Role, User
-from accounts.sign_in_audit import MOST_FAILURES
+from accounts.sign_in_audit import MOST_FAILURES, note_failures
 from tests.conftest import PASSWORD, client_of
 from webhooks.models import Webhook
 from winkhooks.client_address import client_address
@@ -167,6 +168,20 @@ class TestSigningIn:
     def test_it_is_told(self, client: Client, owner: User) -> None:
         client.post("/sign-in/", {"username": owner.email, "password": PASSWORD})
         assert (entry().action, entry().target_id, entry().account) == (Action.SIGNED_IN, owner.pk, None)
+
+    def test_a_failure_is_noted_once_the_answer_is_out(self, client: Client, owner: User) -> None:
+        """So that the answer takes no longer where the user is known."""
+        request_finished.disconnect(dispatch_uid="audit.answer_sent")
+        try:
+            client.post(
+                "/sign-in/", {"username": owner.email, "password": "wrong"}, REMOTE_ADDR="192.0.2.1", follow=True
+            )
+            assert not AuditEntry.objects.filter(action=Action.SIGN_IN_FAILED).exists()
+        finally:
+            request_finished.connect(note_failures, dispatch_uid="audit.answer_sent")
+        note_failures()
+        noted = AuditEntry.objects.get(action=Action.SIGN_IN_FAILED)
+        assert (noted.target_id, noted.address, noted.door) == (owner.pk, "192.0.2.1", Door.PORTAL)
 
     def test_failures_are_bounded_and_name_nobody_unknown(self, client: Client, owner: User) -> None:
         for email in ["nobody@example.com", *[owner.email] * (MOST_FAILURES + 2)]:

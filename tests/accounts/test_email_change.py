@@ -8,7 +8,7 @@ from time_machine import TimeMachineFixture
 
 from accounts.audit import Action, AuditEntry
 from accounts.models import User
-from tests.accounts.signing_in import confirmed, link_in, sent_letters, sign_in, signed_in
+from tests.accounts.signing_in import add_app, confirmed, link_in, sent_letters, sign_in, signed_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]
 
@@ -45,6 +45,14 @@ def test_the_address_changes_once_the_link_is_confirmed(owner: User) -> None:
     assert sign_in(Client(), NEW)["Location"] == "/accounts/"
     assert sign_in(Client(), "owner@example.com").status_code == 200
     assert {to for to, _, _ in sent_letters()} == {"owner@example.com"}
+
+
+def test_it_changes_with_a_second_factor_too(owner: User) -> None:
+    client = confirmed(owner)
+    add_app(owner)
+    client.post(ask(client))
+    owner.refresh_from_db()
+    assert owner.email == "new.owner@example.com"
 
 
 def test_it_needs_no_session_to_confirm(owner: User) -> None:

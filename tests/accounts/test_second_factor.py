@@ -5,6 +5,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
+from structlog.testing import capture_logs
 from time_machine import TimeMachineFixture
 
 from accounts.audit import Action, AuditEntry, Door
@@ -160,7 +161,11 @@ class TestSigningIn:
     def test_guessing_codes_is_limited(self, client: Client, owner: User) -> None:
         secret = add_app(owner)
         sign_in(client, owner.email)
-        answers = [client.post(SECOND_FACTOR, {"code": f"{number:06}"}) for number in range(6)]
+        with capture_logs() as log:
+            answers = [client.post(SECOND_FACTOR, {"code": f"{number:06}"}) for number in range(6)]
+        failures = [entry for entry in log if entry["event"] == "second_factor_failed"]
+        assert [(entry["user"], entry["ip"]) for entry in failures] == [(str(owner.pk), "127.0.0.1")] * 5
+        assert "000004" not in str(log)
         assert [answer.status_code for answer in answers] == [200] * 5 + [429]
         assert answers[-1]["Retry-After"] == "300"
         assert "Try again in 5 minutes." in answers[-1].content.decode()

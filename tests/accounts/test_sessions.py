@@ -1,7 +1,11 @@
+from datetime import timedelta
+
 import pytest
 from allauth.usersessions.models import UserSession
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
+from time_machine import TimeMachineFixture
 
 from accounts.models import User
 from tests.accounts.signing_in import is_signed_in, sign_in, signed_in
@@ -82,6 +86,18 @@ def test_the_old_password_is_needed_to_change_it(owner: User) -> None:
     assert "This is not your current password." in client.post("/security/password/", form).content.decode()
     owner.refresh_from_db()
     assert owner.check_password(PASSWORD)
+
+
+def test_it_ends_after_two_weeks_however_much_it_is_used(owner: User, time_machine: TimeMachineFixture) -> None:
+    time_machine.move_to(timezone.now())
+    client = signed_in(owner)
+    for _ in range(2):
+        time_machine.shift(timedelta(days=6, hours=23))
+        # It changes the session.
+        client.post("/security/confirm/", {"password": PASSWORD, "next": "/security/"})
+        assert is_signed_in(client)
+    time_machine.shift(timedelta(hours=3))
+    assert not is_signed_in(client)
 
 
 def test_signing_out_ends_the_session_for_good(client: Client, owner: User) -> None:
