@@ -59,6 +59,12 @@ def ask_for_reset(page: Page, places: Places) -> None:
     page.wait_for_url("**/password/reset/sent/")
 
 
+def confirm_password(page: Page, places: Places) -> None:
+    page.get_by_label("Password", exact=True).fill(os.environ["DEMO_PASSWORD"])
+    page.get_by_role("button", name="Confirm", exact=True).click()
+    page.get_by_role("heading", name="authenticator app").wait_for()
+
+
 def invite(page: Page, places: Places) -> None:
     page.get_by_label("E-mail address").fill("nina@lakeside.example")
     page.get_by_role("radio", name="Manager").check()
@@ -221,7 +227,8 @@ OWNER_PAGES: list[Sight] = [
     ("sessions", "/security/sessions/", nothing),
     ("password-change", "/security/password/", nothing),
     ("email-change", "/security/email/", nothing),
-    ("app-add", "/security/app/", nothing),
+    ("security-confirm", "/security/app/", nothing),
+    ("app-add", "/security/app/", confirm_password),
     ("passkeys", "/security/passkeys/", nothing),
     ("passkey-add", "/security/passkeys/add/", nothing),
     ("error-404", "/no-such-page/", nothing),
