@@ -22,6 +22,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import letters
+from accounts.browsers import name_browser
 from webhooks.fields import decrypt, encrypt
 from winkhooks.client_address import client_address
 
@@ -131,7 +132,9 @@ class AccountAdapter(DefaultAccountAdapter):
         context: dict[str, Any] | None = None,
         email: str | None = None,
     ) -> None:
-        super().send_notification_mail(template_prefix, user, {"user": user, **(context or {})}, email)
+        browser = name_browser(self.get_http_user_agent(self.request))
+        words = {"user": user, "browser": browser, **(context or {})}
+        super().send_notification_mail(template_prefix, user, words, email)
 
     def get_reauthentication_methods(self, user: AbstractBaseUser | AnonymousUser) -> list[dict[str, Any]]:
         words = {

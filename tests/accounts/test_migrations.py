@@ -1,12 +1,13 @@
 import pytest
 from allauth.account.models import EmailAddress
-from django.core.cache import caches
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
+from pytest_django import Settings
 
 from accounts.models import User
 from tests.accounts.signing_in import sign_in
+from winkhooks.settings import CACHES
 
 pytestmark = pytest.mark.storage
 
@@ -27,9 +28,10 @@ def test_users_that_are_there_can_sign_in_after_the_upgrade(owner: User) -> None
 
 
 @pytest.mark.django_db
-def test_the_counts_of_attempts_have_their_table() -> None:
-    from winkhooks.settings import CACHES
-
-    cache = type(caches["default"])  # that of the tests, which need none
-    assert cache.__name__ == "LocMemCache"
-    assert CACHES["default"]["LOCATION"] in connection.introspection.table_names()
+def test_attempts_are_counted_in_the_database(settings: Settings, owner: User) -> None:
+    settings.CACHES = CACHES
+    answers = [sign_in(Client(), owner.email, "wrong").status_code for _ in range(6)]
+    assert answers == [200] * 5 + [429]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM cache WHERE cache_key LIKE '%login_failed%'")
+        assert cursor.fetchone() == (2,)

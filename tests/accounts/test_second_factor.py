@@ -58,6 +58,7 @@ class TestAdding:
         self, owner: User, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
     ) -> None:
         client = confirmed(owner)
+        client.defaults["HTTP_USER_AGENT"] = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
         secret = client.get("/security/app/").context["form"].secret
         assert errors(client.post("/security/app/", {"code": "000000"})) == [WRONG]
         with django_capture_on_commit_callbacks(execute=True):
@@ -70,6 +71,9 @@ class TestAdding:
         [(to, subject, text)] = sent_letters()
         assert (to, subject) == (owner.email, "An authenticator app was added to your user in Winkhooks")
         assert "If this was not you, reset your password at once" in text
+        assert "An authenticator app was added to your user in Winkhooks.\n" in text
+        assert "IP address: 127.0.0.1" in text
+        assert "Browser: Firefox · Linux" in text
 
     def test_its_key_and_the_codes_are_encrypted(self, owner: User) -> None:
         client = confirmed(owner)
