@@ -12,6 +12,7 @@ from django.apps import apps
 from django.db import connection
 from django.db.models.signals import post_migrate
 from django.test import Client
+from django.utils import translation
 from pytest_django import DjangoDbBlocker, Settings
 
 from accounts.models import Account, Membership, Role, User
@@ -116,6 +117,12 @@ def fast_passwords(settings: Settings) -> None:
 @pytest.fixture
 def account(db: None) -> Account:
     return Account.objects.create(name="Cool Account")
+
+
+@pytest.fixture(autouse=True)
+def default_language() -> None:
+    """Forget the language of the last request of the test before."""
+    translation.deactivate()
 
 
 @pytest.fixture
