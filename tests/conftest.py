@@ -188,6 +188,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, postgres: str | None) -> Ite
 def broker(
     tmp_path_factory: pytest.TempPathFactory, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Broker]:
+    """A broker of the test's own, to which this process talks meanwhile."""
     broker = Broker(tmp_path_factory.mktemp("b"))
     settings.REDIS_URL = f"unix://{broker.socket}"
     # Until it is set, this one is what the other one says; so it comes first, to be put back as it was.
