@@ -13,6 +13,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.db.models.signals import post_migrate
 from django.test import Client
+from django.utils import translation
 from pytest_django import DjangoDbBlocker, Settings
 
 from accounts.models import Account, Membership, Role, User
@@ -128,6 +129,12 @@ def account(db: None) -> Account:
     return Account.objects.create(name="Cool Account")
 
 
+@pytest.fixture(autouse=True)
+def default_language() -> None:
+    """Forget the language of the last request of the test before."""
+    translation.deactivate()
+
+
 @pytest.fixture
 def owner(account: Account) -> User:
     return make_member(account, Role.OWNER, "owner@example.com")
@@ -191,6 +198,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, postgres: str | None) -> Ite
 def broker(
     tmp_path_factory: pytest.TempPathFactory, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Broker]:
+    """A broker of the test's own, to which this process talks meanwhile."""
     broker = Broker(tmp_path_factory.mktemp("b"))
     settings.REDIS_URL = f"unix://{broker.socket}"
     # Until it is set, this one is what the other one says; so it comes first, to be put back as it was.

@@ -424,5 +424,6 @@ def test_a_broker_that_hangs_holds_nobody_up_for_long(
     started = time.monotonic()
     with django_capture_on_commit_callbacks(execute=True):
         invitations.invite(account=account, email=GUEST, role="viewer", by=owner)
-    assert time.monotonic() - started < 0.5
+    # With the transaction.
+    assert time.monotonic() - started < 1
     assert send_all() == [GUEST]
