@@ -53,6 +53,12 @@ TEST_EVENTS = Limit(
 RECOVERIES = Limit(
     (Action.RECOVERY_STARTED,), 20, timedelta(hours=1), _("You have started many recoveries in the last hour.")
 )
+REDELIVERIES = Limit(
+    (Action.DELIVERY_RETRIED, Action.DELIVERY_REDELIVERED),
+    60,
+    timedelta(minutes=10),
+    _("You have sent many deliveries again in the last 10 minutes."),
+)
 SECRETS = Limit(
     (Action.SECRET_ROTATED,), 20, timedelta(hours=1), _("You have made many signing secrets in the last hour.")
 )

@@ -6,7 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from django import forms
 from django.contrib.staticfiles import finders
+from django.forms.renderers import DjangoTemplates
 from django.templatetags.static import static
 from django.test import Client
 
@@ -84,3 +86,17 @@ def test_a_changed_vendored_file_is_noticed(copy: Path) -> None:
     checked = vendor_check(copy)
     assert checked.returncode == 1
     assert "bootstrap.min.css: FAILED" in checked.stdout
+
+
+def test_a_select_is_as_that_of_django() -> None:
+    class Choice(forms.Form):
+        plain = forms.ChoiceField(
+            choices=[("", "All <b>"), ("Group", [("1", "x"), ("2", "y&")]), (3, "z")], initial="2"
+        )
+        many = forms.MultipleChoiceField(choices=[("1", "x"), ("2", "y")], initial=["1", "2"])
+        unknown = forms.NullBooleanField()
+
+    ours, theirs = Choice(), Choice(renderer=DjangoTemplates())
+    for name in ours.fields:
+        assert re.sub(r">\s+<", "><", str(ours[name])) == re.sub(r">\s+<", "><", str(theirs[name])).strip()
+    assert "\n" not in str(ours["plain"])

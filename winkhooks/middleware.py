@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import RequestDataTooBig
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
@@ -45,5 +46,32 @@ def in_time_zone_of_reader(get_response: GetResponse) -> GetResponse:
     def answer(request: HttpRequest) -> HttpResponse:
         with timezone.override(time_zone(request.COOKIES.get(COOKIE_NAME, "")) or timezone.get_default_timezone()):
             return get_response(request)
+
+    return answer
+
+
+def no_larger_than_forms(get_response: GetResponse) -> GetResponse:
+    """Refuse what is larger than any form before it is read: files, which no form asks for, would go to the disk."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        try:
+            length = int(request.META.get("CONTENT_LENGTH") or 0)
+        except ValueError:
+            # Then Django reads nothing.
+            length = 0
+        if length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise RequestDataTooBig(f"The body has {length} bytes.")
+        return get_response(request)
+
+    return answer
+
+
+def nothing_at_nul(get_response: GetResponse) -> GetResponse:
+    """Answer that nothing is there where a path has a NUL, which PostgreSQL has in no text and cannot look for."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        if "\0" in request.path_info:
+            raise Http404
+        return get_response(request)
 
     return answer

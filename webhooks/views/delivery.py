@@ -7,6 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -15,6 +16,7 @@ from django.utils.functional import Promise, cached_property
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts import limits
 from accounts.access import SignedInRequest, get_membership, get_rw_membership, may_manage_webhooks
 from accounts.models import Membership
 from webhooks import wake
@@ -118,14 +120,17 @@ def action(view: DeliveryView) -> DeliveryView:
     def posted(request: SignedInRequest, account_id: UUID, webhook_id: UUID, delivery_id: UUID) -> HttpResponse:
         if request.method != "POST":
             return redirect("webhooks:delivery_detail", account_id, webhook_id, delivery_id)
-        return view(request, account_id, webhook_id, delivery_id)
+        try:
+            return view(request, account_id, webhook_id, delivery_id)
+        except limits.TooMany as error:
+            return limits.refused(render(request, "429.html", {"explanation": str(error)}), error)
 
     return posted
 
 
 @action
 def delivery_retry(request: SignedInRequest, account_id: UUID, webhook_id: UUID, delivery_id: UUID) -> HttpResponse:
-    if _get_changeable(request, account_id, webhook_id, delivery_id).retry_now():
+    if _send_again(request, _get_changeable(request, account_id, webhook_id, delivery_id).retry_now):
         wake.ring_on_commit()
         messages.success(request, _("The delivery will be tried now."))
     else:
@@ -147,7 +152,7 @@ def delivery_cancel(request: SignedInRequest, account_id: UUID, webhook_id: UUID
 
 @action
 def delivery_redeliver(request: SignedInRequest, account_id: UUID, webhook_id: UUID, delivery_id: UUID) -> HttpResponse:
-    if _get_changeable(request, account_id, webhook_id, delivery_id).redeliver():
+    if _send_again(request, _get_changeable(request, account_id, webhook_id, delivery_id).redeliver):
         wake.ring_on_commit()
         messages.success(request, _("The delivery will be sent again, with ten more attempts."))
     else:
@@ -181,6 +186,13 @@ def _get_delivery(account_id: UUID, webhook_id: UUID, delivery_id: UUID) -> Deli
         "event__type__schema", "event__type__example", "webhook__secret", "webhook__previous_secret"
     )
     return get_object_or_404(deliveries, pk=delivery_id, webhook=webhook_id, webhook__account=account_id)
+
+
+def _send_again(request: SignedInRequest, send: Callable[[], int]) -> int:
+    """Do it, unless that person has done so many times lately; then raise TooMany."""
+    with transaction.atomic():
+        limits.check(limits.REDELIVERIES, request.user)
+        return send()
 
 
 def _get_changeable(
