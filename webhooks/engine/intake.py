@@ -12,6 +12,9 @@ from webhooks.engine.ration import claim_rationed
 # So often it looks for new events, and for older deliveries; for these less often while new events alone fill the room.
 LOOK_SECONDS = 0.01
 OLDER_SECONDS = 0.1
+# So often it asks whether webhooks that rest may be tried again: they have rested for a minute or more, and where many
+# fail at a time, asking each of them holds up the others.
+PROBE_SECONDS = 0.5
 # So many older ones are claimed at once: nothing is sent while the database looks for them.
 MOST_CLAIMED = 300
 # It takes bodies of so many bytes at once, going by the size of those before: at first, some of the largest.
@@ -26,7 +29,7 @@ class Intake:
         self._room_per_webhook = room_per_webhook
         self._body_bytes = FIRST_BODY_BYTES
         self._cursor = FIRST_CURSOR
-        self._dispatched_at = self._claimed_at = 0.0
+        self._dispatched_at = self._claimed_at = self._probed_at = 0.0
         self._more_is_new = self._more_is_older = False
         # Whether the last dispatch filled room, so that the next one should follow at once.
         self._new_fills_room = False
@@ -78,7 +81,10 @@ class Intake:
 
     def _claim(self, taken: Counter[UUID], room: int, now: float) -> list[Claim]:
         self._claimed_at = now
-        rations = claim_rationed(taken, self._room_per_webhook, room)
+        with_probes = now - self._probed_at >= PROBE_SECONDS
+        if with_probes:
+            self._probed_at = now
+        rations = claim_rationed(taken, self._room_per_webhook, room, with_probes=with_probes)
         self.more_follows = rations.more_follows
         room -= len(rations.claims)
         plain = claim(taken, self._room_per_webhook, room, self._cursor)

@@ -33,19 +33,23 @@ class Rations:
     more_follows: bool = False
 
 
-def claim_rationed(taken: Mapping[UUID, int], room: int, limit: int) -> Rations:
-    """Take up to `limit` due deliveries of rationed webhooks, as many of each as its ration and its room allow."""
+def claim_rationed(taken: Mapping[UUID, int], room: int, limit: int, *, with_probes: bool = True) -> Rations:
+    """Take up to `limit` due deliveries of rationed webhooks, as many of each as its ration and its room allow.
+
+    Without probes only of those that have a limit, and do not cool down.
+    """
     rations = Rations()
     now = timezone.now()
-    open_now = Webhook.objects.rationed().filter(Q(cooling_until=None) | Q(cooling_until__lte=now))
+    # One that waits for the outcome of a probe here has nothing to give.
+    rested = Q(cooling_until__lte=now) & ~Q(pk__in=[webhook_id for webhook_id, count in taken.items() if count])
+    open_now = Webhook.objects.rationed().filter(
+        Q(cooling_until=None) | rested if with_probes else Q(cooling_until=None)
+    )
     # Mostly there are none, and this is asked all the time.
     if not open_now.exists():
         return rations
     due = Delivery.objects.filter(webhook=OuterRef("pk"), next_attempt_at__lte=now)
-    under_way = Delivery.objects.unfinished().filter(webhook=OuterRef("pk"), leased_until__gt=now)
-    # What waits for the outcome of its probe has nothing to give. Of a hundred that hang, each would be asked in vain.
-    can_give = Exists(due) & (Q(cooling_until=None) | ~Exists(under_way))
-    askable = list(open_now.filter(can_give).order_by("?").values_list("pk", flat=True)[:WEBHOOKS_AT_ONCE])
+    askable = list(open_now.filter(Exists(due)).order_by("?").values_list("pk", flat=True)[:WEBHOOKS_AT_ONCE])
     end = time.monotonic() + LONGEST_SECONDS
     for number, webhook_id in enumerate(askable):
         if number and time.monotonic() > end:
@@ -69,6 +73,8 @@ def _take(webhook_id: UUID, wanted: int, replays: int, now: datetime, rations: R
         if webhook is None:
             return
         allowed = _allowed(webhook, now)
+        if not allowed and webhook.cooling_until is not None:
+            return
         due = first_of(_in_turn(webhook, now), min(wanted, allowed) + 1, replays)
         chosen = due[: min(wanted, allowed)]
         rations.more_follows |= len(due) > allowed and webhook.cooling_until is None

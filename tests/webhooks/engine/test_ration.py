@@ -1,3 +1,4 @@
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -190,12 +191,25 @@ class TestCoolingDown:
             health.note((other.pk, False) for _ in range(10))
         make_due(account, 3)
         frozen.shift(61)
-        assert len(take().claims) == 21
+        taken = Counter(claimed.webhook_id for claimed in take().claims)
+        assert taken == dict.fromkeys(Webhook.objects.values_list("pk", flat=True), 1)
         with CaptureQueriesContext(connection) as asked:
-            assert take() == Rations()
-        assert len(asked) == 2
+            assert take(taken) == Rations()
+        assert len(asked) == 1
         # One that has an outcome again is asked, whatever the others do.
         Delivery.objects.filter(webhook=failing, leased_until__isnull=False).update(leased_until=None)
+        del taken[failing.pk]
+        assert [claimed.webhook_id for claimed in take(taken).claims] == [failing.pk]
+
+    def test_without_probes_only_limits_are_asked_about(
+        self, account: Account, failing: Webhook, frozen: TimeMachineFixture
+    ) -> None:
+        limited = make_webhook(account, "https://limited.example/")
+        Webhook.objects.filter(pk=limited.pk).update(rate_limit=10)
+        make_due(account, 3)
+        frozen.shift(61)
+        claims = claim_rationed({}, 100, 100, with_probes=False).claims
+        assert [claimed.webhook_id for claimed in claims] == [limited.pk]
         assert [claimed.webhook_id for claimed in take().claims] == [failing.pk]
 
     def test_the_probe_is_the_oldest_delivery_even_if_it_was_tried_before(
