@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, QuerySet, Sum, Value, When
+from django.db.models import Case, Sum, Value, When
 from django.utils import timezone
 
 from webhooks.models import HourlyCount, Webhook
@@ -88,19 +88,20 @@ def last_day_week_and_month(webhook: Webhook) -> tuple[Figures, Figures, Figures
     return _figures(hours, by_hour), _figures(week, _empty_days(7)), _figures(days, _empty_days(30))
 
 
-def _by_day(webhook_ids: Iterable[UUID], days: int, columns: Iterable[str]) -> "QuerySet[Any, dict[str, Any]]":
+def _by_day(webhook_ids: Iterable[UUID], days: int, columns: Iterable[str]) -> Iterable[dict[str, Any]]:
     """Return the sums by webhook and day, with the number of the day, 0 the first.
 
     The database is told when each day begins, so that it need not know the reader's time zone, nor how clocks change.
     """
     first, *others = (bar.start for bar in _empty_days(days))
     numbers = [When(hour__lt=start, then=Value(number)) for number, start in enumerate(others)]
-    return (
+    sums: Any = (
         HourlyCount.objects.filter(webhook__in=webhook_ids, hour__gte=first)
         .annotate(number=Case(*numbers, default=Value(days - 1)))
         .values("webhook", "number")
         .annotate(**{column: Sum(column) for column in columns})
     )
+    return sums
 
 
 def _add(bar: Bar, row: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ class RecoveryQuerySet(models.QuerySet["Recovery"]):
         """Keep those for which there is something to do; a cancelled one as long as deliveries of it wait."""
         return self.filter(finished_at=None)
 
-    def latest(self, most: int) -> Self:
+    def recent(self, most: int) -> Self:
         """Return those that have not finished, then those that were asked for last, with who asked."""
         newest = self.order_by(models.F("finished_at").desc(nulls_first=True), "-pk")
         return newest.select_related("requested_by")[:most]

@@ -29,7 +29,7 @@ def recovery_create(request: SignedInRequest, account_id: UUID, webhook_id: UUID
     form = RecoveryForm(request.POST or request.GET or None, webhook=webhook)
     context = _tab_context(membership, webhook) | {"form": form}
     if not form.is_valid() or "change" in request.GET:
-        context["latest"] = webhook.recoveries.latest(LATEST)
+        context["latest"] = webhook.recoveries.recent(LATEST)
         return render(request, "webhooks/recovery_form.html", context)
     span = (form.cleaned_data["kind"], form.cleaned_data["since"], form.cleaned_data["until"])
     if request.method == "POST":

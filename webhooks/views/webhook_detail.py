@@ -47,7 +47,7 @@ def webhook_detail(request: SignedInRequest, account_id: UUID, webhook_id: UUID)
         "event_types": webhook.event_types.only("key").order_by("key"),
         "filter_form": DeliveryFilter(request.GET),
         "periods": _periods(webhook),
-        "recoveries": webhook.recoveries.latest(RECOVERIES),
+        "recoveries": webhook.recoveries.recent(RECOVERIES),
         "here": request.path,
     }
     if not webhook.removed_at:
