@@ -88,20 +88,19 @@ def last_day_week_and_month(webhook: Webhook) -> tuple[Figures, Figures, Figures
     return _figures(hours, by_hour), _figures(week, _empty_days(7)), _figures(days, _empty_days(30))
 
 
-def _by_day(webhook_ids: Iterable[UUID], days: int, columns: Iterable[str]) -> Iterable[dict[str, Any]]:
+def _by_day(webhook_ids: Iterable[UUID], days: int, columns: Iterable[str]) -> Iterable[Any]:
     """Return the sums by webhook and day, with the number of the day, 0 the first.
 
     The database is told when each day begins, so that it need not know the reader's time zone, nor how clocks change.
     """
     first, *others = (bar.start for bar in _empty_days(days))
     numbers = [When(hour__lt=start, then=Value(number)) for number, start in enumerate(others)]
-    sums: Any = (
+    return (
         HourlyCount.objects.filter(webhook__in=webhook_ids, hour__gte=first)
         .annotate(number=Case(*numbers, default=Value(days - 1)))
         .values("webhook", "number")
         .annotate(**{column: Sum(column) for column in columns})
     )
-    return sums
 
 
 def _add(bar: Bar, row: dict[str, Any]) -> None:
