@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.apps import AdminConfig
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth import REDIRECT_FIELD_NAME
-from django.core.exceptions import ValidationError
+from django.core.exceptions import BadRequest, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import DateTimeField, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -92,6 +93,16 @@ class WinkhooksAdminSite(admin.AdminSite):
             path("webhooks/operations/workers/", self.admin_view(operations.workers), name="webhooks_workers"),
         ]
         return [*pages, *super().get_urls()]
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Refuse a NUL in any query and form: filters and choices would look for it in PostgreSQL, which has none."""
+
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            if any("\0" in value for _, values in (*request.GET.lists(), *request.POST.lists()) for value in values):
+                raise BadRequest("There is a NUL in it.")
+            return view(request, *args, **kwargs)
+
+        return super().admin_view(update_wrapper(checked, view), cacheable)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """List the page of operations with the models of its app."""

@@ -83,7 +83,11 @@ PAGES: dict[str, tuple[Visit, ...]] = {
     "accounts:account_create": PLAIN,
     "accounts:account_overview": PLAIN,
     "accounts:account_managers": PLAIN,
-    "accounts:account_history": PLAIN,
+    "accounts:account_history": (
+        Visit("20,000 entries"),
+        Visit("of a person", {"person": "{person_id}"}),
+        Visit("of a person and a webhook", {"person": "{person_id}", "webhook": "{flooded}"}),
+    ),
     "accounts:invitation_create": PLAIN,
     "accounts:invitation_accept": PLAIN,
     "accounts:membership_leave": PLAIN,

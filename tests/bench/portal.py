@@ -4,6 +4,7 @@ They are spread as they come about: in the order of time, those of all webhooks 
 webhook has 500,000 dead deliveries, one none at all.
 """
 
+import itertools
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import invitations
+from accounts.audit import Action, AuditEntry, Door
 from accounts.models import Account, Membership, Role, User
 from tests.bench.work import _attempt, _copy, _event
 from webhooks import notice_link
@@ -26,6 +28,7 @@ OTHER_ACCOUNTS = 60
 MORE_WEBHOOKS = 197
 MEMBERS = 30
 INVITATIONS = 20
+HISTORY = 20_000
 RECOVERED_PART = 10
 """One of so many deliveries was sent by a recovery."""
 LONG_ATTEMPTS = 30
@@ -75,6 +78,7 @@ def fill(count: int) -> Place:
         recoveries = _recover(flooded, healthy, count, people[0])
         place = _sights(big, flooded, healthy, quiet[-1])
         _count_hours(webhooks)
+    _remember(big, people)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     quiet[-1].disable(Webhook.DisabledReason.BY_USER, people[0])
@@ -90,6 +94,7 @@ def fill(count: int) -> Place:
         "middle_webhook": str(quiet[MORE_WEBHOOKS // 2].pk),
         "recovery_id": recoveries[0],
         "running_recovery": recoveries[1],
+        "person_id": str(people[-1].pk),
         "membership_id": str(Membership.objects.get(account=big, user=people[1]).pk),
         "invitation_id": str(invitation.pk),
         "token": invitations.token_of(invitation),
@@ -120,6 +125,20 @@ def _join(account: Account, people: list[User]) -> None:
     )
     for number in range(INVITATIONS):
         invitations.invite(account=account, email=f"guest{number}@bench.example", role=Role.VIEWER, by=people[0])
+
+
+def _remember(account: Account, people: list[User]) -> None:
+    """Write a long change history, of everybody in turn."""
+    AuditEntry.objects.bulk_create(
+        AuditEntry(
+            account=account,
+            action=Action.ACCOUNT_CHANGED,
+            actor_id=by.pk,
+            actor_name=by.get_full_name(),
+            door=Door.PORTAL,
+        )
+        for by, _ in zip(itertools.cycle(people), range(HISTORY), strict=False)
+    )
 
 
 def _cookie(user: User) -> str:
@@ -226,7 +245,15 @@ def _sights(big: Account, flooded: Webhook, healthy: Webhook, disabled: Webhook)
     spread = Event.objects.get(pk=events[event_count - 10])
     has_it = spread.deliveries.values("webhook")
     Delivery.objects.bulk_create(
-        Delivery(event=spread, webhook=each, url=each.url, status="SUCCEEDED", next_attempt_at=None)
+        Delivery(
+            event=spread,
+            webhook=each,
+            url=each.url,
+            status="SUCCEEDED",
+            attempt_count=1,
+            next_attempt_at=None,
+            finished_at=timezone.now(),
+        )
         for each in Webhook.objects.filter(account=big).exclude(pk__in=has_it).exclude(pk=disabled.pk)
     )
     delivery = arrived[arrived_count - 10]
