@@ -1,6 +1,6 @@
 """Whatever is done through a page is in the change history, with who did what to which, and from where.
 
-A route that takes forms is among DEEDS, or it changes nothing, or has its reason in PREFERENCES, or is in NOTED_ELSEWHERE.
+A route that takes forms is among DEEDS or NOTED_ELSEWHERE, or it changes nothing, or has its reason in PREFERENCES.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,15 @@ from django.utils import timezone
 from accounts.audit import Action, AuditEntry
 from accounts.models import Role, User
 from tests.conftest import PASSWORD, make_member, make_user
-from tests.security.cast import Estate, everything, make_estate, make_person, make_second_factors, path_values, signed_in
+from tests.security.cast import (
+    Estate,
+    everything,
+    make_estate,
+    make_person,
+    make_second_factors,
+    path_values,
+    signed_in,
+)
 from tests.security.routes import all_routes
 from tests.security.test_access_matrix import row_of, table, url_of
 from tests.security.test_csrf import FORM
