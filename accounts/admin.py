@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit, invitations, second_factor
+from accounts import audit, email_change, invitations, second_factor
 from accounts.audit import AuditEntry
 from accounts.membership_form import OWNER_NEEDED, InlineMembershipForm, MembershipForm, MembershipFormSet
 from accounts.models import Account, Invitation, LastOwner, Membership, User
@@ -94,6 +94,7 @@ class StaffPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # h
     def save(self, commit: bool = True) -> User:
         with transaction.atomic():
             user: User = super().save(commit)
+            email_change.withdraw(user)
             audit.record(audit.Action.PASSWORD_CHANGED, account=None, target=user.get_full_name(), target_id=user.pk)
         return user
 

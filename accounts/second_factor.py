@@ -10,7 +10,7 @@ from allauth.usersessions.models import UserSession
 from django.db import transaction
 from django.http import HttpRequest
 
-from accounts import audit, letters
+from accounts import audit, email_change, letters
 from accounts.models import User
 from winkhooks.client_address import client_address
 
@@ -44,9 +44,11 @@ def was_given(request: HttpRequest) -> bool:
 def remove_all(user: User) -> bool:
     """Take all second factors from a user who has lost them, and sign them out everywhere; return whether they had any.
 
-    From then on the password alone signs in, until the user adds a factor. They are told by e-mail.
+    From then on the password alone signs in, until the user adds a factor. They are told by e-mail. A change of their
+    address that waits is withdrawn.
     """
     with transaction.atomic():
+        email_change.withdraw(user)
         removed, _ = Authenticator.objects.filter(user=user).delete()
         if removed:
             for session in UserSession.objects.filter(user=user):

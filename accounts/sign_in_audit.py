@@ -30,10 +30,11 @@ def connect() -> None:
     signals.user_login_failed.connect(note_failure_later, dispatch_uid="audit.sign_in_failed")
     request_finished.connect(note_failures, dispatch_uid="audit.answer_sent")
     if apps.is_installed("allauth.account"):
-        from allauth.account.signals import email_changed, password_changed, password_reset
+        from allauth.account.signals import email_changed, password_changed, password_reset, password_set
 
         email_changed.connect(note_email, dispatch_uid="audit.email_changed")
         password_changed.connect(note_password, dispatch_uid="audit.password_changed")
+        password_set.connect(note_password, dispatch_uid="audit.password_set")
         password_reset.connect(note_password, dispatch_uid="audit.password_reset")
     if apps.is_installed("allauth.mfa"):
         from allauth.mfa.signals import (
@@ -93,16 +94,23 @@ def note_password(*, user: User, **kwargs: Any) -> None:
     _note(Action.PASSWORD_CHANGED, user)
 
 
-def note_factor_added(*, user: User, **kwargs: Any) -> None:
-    _note(Action.SECOND_FACTOR_ADDED, user)
+def note_factor_added(*, user: User, authenticator: Any, **kwargs: Any) -> None:
+    if not _come_along(authenticator):
+        _note(Action.SECOND_FACTOR_ADDED, user)
 
 
-def note_factor_removed(*, user: User, **kwargs: Any) -> None:
-    _note(Action.SECOND_FACTOR_REMOVED, user)
+def note_factor_removed(*, user: User, authenticator: Any, **kwargs: Any) -> None:
+    if not _come_along(authenticator):
+        _note(Action.SECOND_FACTOR_REMOVED, user)
 
 
 def note_factor_reset(*, user: User, **kwargs: Any) -> None:
     _note(Action.SECOND_FACTOR_RESET, user)
+
+
+def _come_along(authenticator: Any) -> bool:
+    """Tell whether these are recovery codes, which come with the first other factor and go with the last one."""
+    return bool(authenticator.type == authenticator.Type.RECOVERY_CODES)
 
 
 def _note(action: Action, user: User, changes: dict[str, tuple[str | None, str]] | None = None) -> None:

@@ -37,6 +37,14 @@ def confirmed(user: User) -> Client:
     return client
 
 
+def confirm_session(client: Client, user: User) -> None:
+    """Let the session of the client count as one in which the user has just confirmed that it is they."""
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time(), "reauthenticated": True}]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
+
+
 def is_signed_in(client: Client) -> bool:
     return client.get("/accounts/").status_code == 200
 
