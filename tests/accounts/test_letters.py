@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from smtplib import SMTPRecipientsRefused, SMTPServerDisconnected
 from typing import Any
 
@@ -78,8 +79,12 @@ def test_it_is_in_the_language_of_the_user_or_of_the_page(owner: User) -> None:
         assert letters.post(UNKNOWN, TO, {}).language == "en"
 
 
-def test_names_cannot_write_headers(owner: User) -> None:
-    assert "\n" not in letters.post("account/email/password_reset_key", "a\nBcc: b@example.com", {}).subject
+def test_names_cannot_write_headers(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "named_subject.txt").write_text("{% autoescape off %}{{ name }} was here{% endautoescape %}\n")
+    (tmp_path / "named_message.txt").write_text("Hello.\n")
+    settings.TEMPLATES = [settings.TEMPLATES[0] | {"DIRS": [tmp_path, *settings.TEMPLATES[0]["DIRS"]]}]
+    letter = letters.post("named", TO, {"name": "Owner\r\nBcc: another@example.com"})
+    assert letters.compose(letter).message()["Subject"] == "Owner Bcc: another@example.com was here"
 
 
 @pytest.mark.parametrize(
