@@ -24,8 +24,10 @@ def demo_values() -> dict[str, str]:
         # The demo has no https: browsers would not send the cookies back.
         "SESSION_COOKIE_SECURE": "False",
         "CSRF_COOKIE_SECURE": "False",
-        # What follows is meant to be so: e-mails in the output, links to this machine, http, and an open guard.
-        "SILENCED_SYSTEM_CHECKS": "webhooks.W001,webhooks.W002,webhooks.W004,webhooks.W005",
+        # The password that is printed opens the administration, too.
+        "STAFF_REQUIRES_MFA": "False",
+        # It is meant to be so: e-mails in the output, links to this machine, http, an open guard, and the above.
+        "SILENCED_SYSTEM_CHECKS": "webhooks.W001,webhooks.W002,webhooks.W004,webhooks.W005,webhooks.W006",
         # Shown among the worker's lines.
         "EMAIL_URL": "consolemail://",
         "WEBHOOK_SECRET_KEYS": Fernet.generate_key().decode(),

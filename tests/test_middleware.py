@@ -1,50 +1,69 @@
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory
+from django.utils import timezone
 from pytest_django import Settings
-from time_machine import TimeMachineFixture
 
-from accounts.models import User
+from accounts.models import Account, User
 from tests.conftest import client_of
-from webhooks import figures
-from webhooks.models import HourlyCount, Webhook
+from winkhooks.middleware import in_time_zone_of_reader
 
-pytestmark = pytest.mark.django_db
-NOW = datetime(2026, 11, 24, 21, 40, tzinfo=UTC)
+MOMENT = datetime(2026, 11, 24, 22, 30, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    "zone, shown",
-    [
-        ("Europe/Helsinki", "Nov. 24, 2026, 11:40 p.m. EET"),
-        ("Asia/Kolkata", "Nov. 25, 2026, 3:10 a.m. IST"),
-        ("", "Nov. 24, 2026, 4:40 p.m. EST"),
-        ("Europe", "Nov. 24, 2026, 4:40 p.m. EST"),
-        ("../../etc/passwd", "Nov. 24, 2026, 4:40 p.m. EST"),
-    ],
-)
-def test_times_are_in_the_zone_that_the_browser_told(
-    webhook: Webhook, owner: User, settings: Settings, zone: str, shown: str
-) -> None:
-    settings.TIME_ZONE = "America/New_York"
-    Webhook.objects.filter(pk=webhook.pk).update(created_at=NOW)
-    client = client_of(owner)
-    client.cookies["winkhooks_time_zone"] = zone
-    assert shown in client.get(f"/accounts/{webhook.account_id}/webhooks/{webhook.pk}/").text
+class TestTimeZone:
+    def zone_with(self, cookie: str | None) -> str:
+        """Return the time zone in which a request with this cookie is answered."""
+        seen = []
 
+        def get_response(request: HttpRequest) -> HttpResponse:
+            seen.append(timezone.get_current_timezone_name())
+            return HttpResponse()
 
-def test_filters_are_read_in_it(webhook: Webhook, owner: User) -> None:
-    client = client_of(owner)
-    client.cookies["winkhooks_time_zone"] = "Asia/Tokyo"
-    page = client.get(f"/accounts/{webhook.account_id}/events/")
-    assert "Times are in the time zone Asia/Tokyo." in page.text
+        request = RequestFactory().get("/")
+        if cookie is not None:
+            request.COOKIES["winkhooks_time_zone"] = cookie
+        in_time_zone_of_reader(get_response)(request)
+        return seen[0]
 
+    @pytest.mark.parametrize("cookie", ["Europe/Helsinki", "Asia/Kolkata", "UTC"])
+    def test_it_is_that_of_the_browser(self, settings: Settings, cookie: str) -> None:
+        settings.TIME_ZONE = "America/New_York"
+        assert self.zone_with(cookie) == cookie
 
-def test_attempts_are_counted_where_hours_begin_at_half_past(
-    webhook: Webhook, settings: Settings, time_machine: TimeMachineFixture
-) -> None:
-    settings.TIME_ZONE = "Asia/Kolkata"
-    time_machine.move_to(NOW, tick=False)
-    HourlyCount.objects.create(webhook=webhook, hour=NOW.replace(minute=0), succeeded=7)
-    by_hour, by_day, _ = figures.last_day_week_and_month(webhook)
-    assert by_hour.bars[-1].succeeded == by_day.bars[-1].succeeded == 7
+    @pytest.mark.parametrize(
+        "cookie", [None, "", "Europe", "Europe/Atlantis", "../../etc/passwd", "/etc/passwd", "\0", "x" * 5000]
+    )
+    def test_else_it_is_that_of_the_site(self, settings: Settings, cookie: str | None) -> None:
+        settings.TIME_ZONE = "America/New_York"
+        assert self.zone_with(cookie) == "America/New_York"
+
+    def test_one_request_leaves_none_to_the_next(self) -> None:
+        self.zone_with("Asia/Tokyo")
+        assert timezone.get_current_timezone_name() == "UTC"
+
+    @pytest.mark.django_db
+    def test_a_page_shows_times_in_it(self, owner: User, account: Account) -> None:
+        Account.objects.update(created_at=MOMENT)
+        client = client_of(owner)
+        client.cookies["winkhooks_time_zone"] = "Europe/Helsinki"
+        assert "25 Nov 2026" in client.get(f"/accounts/{account.pk}/").content.decode()
+
+    @pytest.mark.django_db
+    def test_what_is_typed_is_read_in_it(self, owner: User, account: Account, settings: Settings) -> None:
+        settings.TIME_ZONE = "Asia/Tokyo"
+        client = client_of(owner)
+        query = {"since": "2026-11-24T09:30"}
+
+        def since() -> Any:
+            page = client.get(f"/accounts/{account.pk}/events/", query)
+            form = page.context["form"]
+            assert f"Times are in the time zone {form.cleaned_data['since'].tzinfo}." in page.text
+            return form.cleaned_data["since"].astimezone(UTC)
+
+        assert since() == datetime(2026, 11, 24, 0, 30, tzinfo=UTC)
+        client.cookies["winkhooks_time_zone"] = "Europe/Helsinki"
+        assert since() == datetime(2026, 11, 24, 7, 30, tzinfo=UTC)

@@ -75,6 +75,6 @@ def _when(moment: datetime | None) -> dict[str, str]:
         return {"moment": "", "zone": ""}
     local = timezone.localtime(moment)
     return {
-        "moment": dateformat.format(local, get_format("DATE_FORMAT")),
-        "zone": dateformat.format(local, "H:i:s T"),
+        "moment": dateformat.format(local, get_format("EXACT_TIME_FORMAT")),
+        "zone": dateformat.format(local, "T"),
     }

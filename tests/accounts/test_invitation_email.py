@@ -47,7 +47,7 @@ def test_it_says_who_invites_to_what_and_until_when(invitation: Invitation) -> N
         for sentence in (
             "Owner (owner@example.com) invites you to Cool Account, an account in the webhook portal of Wink.",
             "You see the webhooks, create them and change them.",
-            "The link is for guest@example.com alone, and works until Dec. 1, 2026, 9:30 a.m. UTC.",
+            "The link is for guest@example.com alone, and works until 1 Dec 2026, 09:30 UTC.",
             "If you do not want to join, you need do nothing.",
         ):
             assert sentence in words(text)
@@ -111,7 +111,7 @@ def test_it_is_described_in_finnish(account: Account, owner: User) -> None:
     for sentence in (
         "Owner (owner@example.com) kutsuu sinut Winkin webhook-portaalin tilille Cool Account.",
         "Roolisi: Hallinnoija Näet webhookit ja voit luoda ja muuttaa niitä.",
-        "ja se toimii 1. joulukuuta 2026 kello 9.30 (UTC) asti.",
+        "ja se toimii 1.12.2026 klo 9.30 (UTC) asti.",
     ):
         assert sentence in words(str(email.body))
 

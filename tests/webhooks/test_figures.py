@@ -121,3 +121,12 @@ def test_response_times_are_the_bounds_within_which_so_many_answers_came(
 
 def test_what_did_not_succeed_is_what_failed_and_what_died() -> None:
     assert Bar(NOW, succeeded=1, failed=2, died=3).unsuccessful == 5
+
+
+def test_attempts_are_counted_where_hours_begin_at_half_past(webhook: Webhook, settings: Settings) -> None:
+    settings.TIME_ZONE = "Asia/Kolkata"
+    now = datetime(2026, 11, 24, 21, 40, tzinfo=UTC)
+    HourlyCount.objects.create(webhook=webhook, hour=now.replace(minute=0), succeeded=7)
+    with time_machine.travel(now, tick=False):
+        by_hour, by_day, _ = figures.last_day_week_and_month(webhook)
+    assert by_hour.bars[-1].succeeded == by_day.bars[-1].succeeded == 7

@@ -18,7 +18,7 @@ def short_time(moment: datetime) -> SafeString:
 @register.simple_tag
 def exact_time(moment: datetime) -> SafeString:
     """Write `moment` to the second in the reader's zone, and for who points at it to the millisecond in UTC."""
-    return _time(moment, f"{get_format('DATE_FORMAT')} H:i:s T")
+    return _time(moment, f"{get_format('EXACT_TIME_FORMAT')} T")
 
 
 @register.simple_tag

@@ -175,7 +175,7 @@ class TestState:
         )
         facts = facts_of(page_of(owner, delivery))
         assert facts["State"] == "Retrying The last attempt failed, and it will be tried again."
-        assert facts["Next attempt"] == "30 minutes from now Nov. 24, 2026 10:00:00 UTC"
+        assert facts["Next attempt"] == "30 minutes from now 24 Nov 2026, 10:00:00 UTC"
         assert facts["Attempts"] == "3 of 10"
         assert facts_of(page_of(owner, delivery, "fi"))["Seuraava yritys"].startswith("30 minuutin päästä")
 
@@ -193,7 +193,7 @@ class TestState:
             "Pending The webhook failed many times in a row and is left in peace for a while. After that, its oldest "
             "delivery is tried first."
         )
-        assert facts["Next attempt"] == "an hour from now at the earliest Nov. 24, 2026 10:30:00 UTC"
+        assert facts["Next attempt"] == "an hour from now at the earliest 24 Nov 2026, 10:30:00 UTC"
 
     @pytest.mark.parametrize(
         "status, end_reason, words",
@@ -222,7 +222,7 @@ class TestState:
             finish(delivery, status, end_reason, last_http_status=404)
         facts = facts_of(page_of(owner, delivery))
         assert facts["State"] == words
-        assert facts["Ended"] == "Nov. 24, 2026 09:30:00 UTC"
+        assert facts["Ended"] == "24 Nov 2026, 09:30:00 UTC"
 
     def test_earlier_attempts_of_a_redelivery_are_told_apart(self, owner: User, delivery: Delivery) -> None:
         Delivery.objects.update(attempt_count=12, budget_start=10)

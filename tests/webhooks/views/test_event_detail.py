@@ -87,14 +87,14 @@ class TestFacts:
         [
             (
                 "en",
-                "Event id {id} Type Booking created Occurred Nov. 23, 2026 08:00:00 UTC "
-                "Announced Nov. 24, 2026 09:30:00 UTC Dispatched Nov. 24, 2026 09:31:00 UTC "
+                "Event id {id} Type Booking created Occurred 23 Nov 2026, 08:00:00 UTC "
+                "Announced 24 Nov 2026, 09:30:00 UTC Dispatched 24 Nov 2026, 09:31:00 UTC "
                 "Recipient role Supplier Idempotency key booking-7",
             ),
             (
                 "fi",
-                "Tapahtuman tunnus {id} Tyyppi Varaus luotu Tapahtui 23. marraskuuta 2026 08:00:00 UTC "
-                "Ilmoitettu 24. marraskuuta 2026 09:30:00 UTC Jaettu 24. marraskuuta 2026 09:31:00 UTC "
+                "Tapahtuman tunnus {id} Tyyppi Varaus luotu Tapahtui 23.11.2026 klo 8.00.00 UTC "
+                "Ilmoitettu 24.11.2026 klo 9.30.00 UTC Jaettu 24.11.2026 klo 9.31.00 UTC "
                 "Vastaanottajan rooli Toimittaja Idempotenssiavain booking-7",
             ),
         ],
@@ -161,12 +161,12 @@ class TestWebhooks:
         [
             (
                 "en",
-                "Wink Stalker Not sent The webhook was made later: Nov. 24, 2026 09:31:00 UTC. By now it gets "
+                "Wink Stalker Not sent The webhook was made later: 24 Nov 2026, 09:31:00 UTC. By now it gets "
                 "such events.",
             ),
             (
                 "fi",
-                "Wink Stalker Ei lähetetty Webhook luotiin vasta myöhemmin: 24. marraskuuta 2026 09:31:00 "
+                "Wink Stalker Ei lähetetty Webhook luotiin vasta myöhemmin: 24.11.2026 klo 9.31.00 "
                 "UTC. Nyt se saa tällaiset tapahtumat.",
             ),
         ],
@@ -184,11 +184,11 @@ class TestWebhooks:
         [
             (
                 "en",
-                "Wink Stalker Not sent The webhook was disabled, since Nov. 24, 2026 09:30:00 UTC. Disabled by Owner.",
+                "Wink Stalker Not sent The webhook was disabled, since 24 Nov 2026, 09:30:00 UTC. Disabled by Owner.",
             ),
             (
                 "fi",
-                "Wink Stalker Ei lähetetty Webhook oli poissa käytöstä, alkaen 24. marraskuuta 2026 09:30:00 "
+                "Wink Stalker Ei lähetetty Webhook oli poissa käytöstä, alkaen 24.11.2026 klo 9.30.00 "
                 "UTC. Käytöstä poisti Owner.",
             ),
         ],
@@ -245,7 +245,7 @@ class TestWebhooks:
         webhook.remove(owner)
         at_start.shift(60)
         dispatch()
-        words = "Wink Stalker Removed Not sent The webhook had been removed before: Nov. 24, 2026 09:31:00 UTC."
+        words = "Wink Stalker Removed Not sent The webhook had been removed before: 24 Nov 2026, 09:31:00 UTC."
         assert arrivals_on(read(owner, event)) == [words]
 
     @pytest.mark.parametrize(
@@ -311,11 +311,11 @@ class TestWebhooks:
                     "attempt_count": 1,
                     "last_http_status": 204,
                 },
-                "Succeeded The receiver took it: Nov. 24, 2026 09:30:00 UTC. 1 attempt. The last answer: HTTP 204.",
+                "Succeeded The receiver took it: 24 Nov 2026, 09:30:00 UTC. 1 attempt. The last answer: HTTP 204.",
             ),
             (
                 {"status": "RETRYING", "next_attempt_at": START, "attempt_count": 2, "last_http_status": None},
-                "Retrying The last attempt failed. The next one: Nov. 24, 2026 09:30:00 UTC. 2 attempts.",
+                "Retrying The last attempt failed. The next one: 24 Nov 2026, 09:30:00 UTC. 2 attempts.",
             ),
             (
                 {

@@ -119,7 +119,7 @@ class TestRow:
     def test_it_says_when_the_event_occurred(self, account: Account, owner: User, url: str) -> None:
         moment = datetime(2026, 11, 24, 9, 30, 15, tzinfo=UTC)
         events.emit(type="booking.created", account=account, object={}, occurred_at=moment)
-        assert 'title="2026-11-24 09:30:15.000 UTC">Nov. 24, 2026 09:30:15 UTC</time>' in show(owner, url)
+        assert 'title="2026-11-24 09:30:15.000 UTC">24 Nov 2026, 09:30:15 UTC</time>' in show(owner, url)
 
 
 class TestFind:

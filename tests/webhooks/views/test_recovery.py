@@ -272,7 +272,7 @@ class TestPreview:
         monkeypatch.setattr(recoveries, "count_soon", lambda *args: recoveries.Counted(counted, moment))
         page = text_of(client_of(owner).get(create_url, asked(kind="MISSED")))
         assert heading in page
-        assert "as far as Nov. 24, 2026, 9:30 a.m. UTC only" in page
+        assert "as far as 24 Nov 2026, 09:30 UTC only" in page
         assert ">OK<" in page
 
 

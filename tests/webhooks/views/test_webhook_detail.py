@@ -103,13 +103,13 @@ def test_a_removed_webhook_can_be_read_and_nothing_else(
         ({}, ["Enabled and healthy", "Nothing was sent to it yet. What happens will be sent as it happens."]),
         (
             {"failing_since": EARLIER, "consecutive_failures": 1},
-            ["Failing", "Nov. 24, 2026, 8:30 a.m. UTC", "1 failure in a row", "for almost four days"],
+            ["Failing", "24 Nov 2026, 08:30 UTC", "1 failure in a row", "for almost four days"],
         ),
         (
             {"failing_since": EARLIER, "consecutive_failures": 12, "cooling_until": LATER},
             [
                 "Resting after failures",
-                "Nov. 24, 2026, 10:30 a.m. UTC",
+                "24 Nov 2026, 10:30 UTC",
                 "12 failures in a row",
                 "then one delivery is tried",
             ],
@@ -179,7 +179,7 @@ def test_it_shows_figures_and_response_times_of_three_times(owner: User, webhook
     ]
     assert page.count('<dd class="number">at most 50 ms</dd>') == 3
     assert page.count('<dd class="number">more than 10 s</dd>') == 3
-    assert re.search(r'<th scope="row">Nov. 22, 2026</th>\s*<td>20</td>\s*<td>0</td>\s*<td>3</td>', page)
+    assert re.search(r'<th scope="row">22 Nov 2026</th>\s*<td>20</td>\s*<td>0</td>\s*<td>3</td>', page)
 
 
 def test_the_filters_stand_in_the_url(owner: User, webhook: Webhook, detail_url: str) -> None:
@@ -232,7 +232,7 @@ def test_a_search_that_stopped_says_how_far_it_came(
             make_delivery(webhook, "SUCCEEDED")
             clock.shift(timedelta(minutes=1))
     page = text_of(client_of(owner).get(f"{detail_url}?status=RETRYING"))
-    assert "Searched as far as Nov. 24, 2026, 9:31 a.m. UTC. There are more deliveries beyond that." in page
+    assert "Searched as far as 24 Nov 2026, 09:31 UTC. There are more deliveries beyond that." in page
     assert "Search further back" in page
     assert "No delivery fits the filters." not in page
 

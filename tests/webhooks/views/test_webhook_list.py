@@ -74,7 +74,7 @@ def test_it_says_since_when_and_by_whom_a_webhook_is_disabled(owner: User, webho
         webhook.disable(Webhook.DisabledReason.BY_USER, owner)
     page = text_of(client_of(owner).get(list_url))
     assert '<span class="status">Disabled</span>' in page
-    assert "Nov. 24, 2026, 9:30 a.m. UTC" in page
+    assert "24 Nov 2026, 09:30 UTC" in page
     assert "Disabled by Owner" in page
 
 
@@ -83,11 +83,11 @@ def test_it_says_since_when_and_by_whom_a_webhook_is_disabled(owner: User, webho
     [
         (
             {"failing_since": "2026-11-24T08:30Z", "consecutive_failures": 3},
-            ["Failing", "8:30 a.m. UTC", "3 failures in"],
+            ["Failing", "08:30 UTC", "3 failures in"],
         ),
         (
             {"failing_since": "2026-11-24T08:30Z", "cooling_until": "2026-11-24T10:15Z", "consecutive_failures": 12},
-            ["Resting after failures", "Resting until", "10:15 a.m. UTC", "12 failures in a row"],
+            ["Resting after failures", "Resting until", "10:15 UTC", "12 failures in a row"],
         ),
     ],
 )
@@ -141,7 +141,7 @@ def test_it_shows_the_last_delivery(owner: User, webhook: Webhook, list_url: str
         make_delivery(webhook, "DEAD")
     page = text_of(client.get(list_url))
     assert '<span class="status status-danger">Dead</span>' in page
-    assert "Nov. 24, 2026 09:31:00 UTC" in page
+    assert "24 Nov 2026, 09:31:00 UTC" in page
     assert 'status-success">Succeeded' not in page
 
 

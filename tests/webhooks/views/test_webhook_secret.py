@@ -118,7 +118,7 @@ def test_the_overlap_can_be_ended(
     client.post(rotate_url, {"overlap": "24"})
     page = text_of(client.get(detail_url))
     assert "Previous secret valid until" in page
-    assert "Nov. 25, 2026, 9:30 a.m. UTC" in page
+    assert "25 Nov 2026, 09:30 UTC" in page
     assert f'href="{overlap_end_url}"' in page
     assert "End the overlap now?" in text_of(client.get(overlap_end_url))
     response = client.post(overlap_end_url)
