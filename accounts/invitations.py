@@ -3,16 +3,11 @@
 The e-mail carries a link with a token, and the token is all that its reader needs. It is nowhere in the database: it is
 made of the invitation's id and nonce, and signed.
 
-What is to be sent stands in the row, as `send_after`. A worker sends one e-mail at a time, and has it to itself for
-`LEASE`. It is marked as sent once the mail server has taken it, so that it goes out at least once: a second copy comes
-only where a worker ends in between.
+What is to be sent stands in the row, as `send_after`; `outbox` sends it.
 """
 
 from datetime import timedelta
-from smtplib import SMTPException, SMTPRecipientsRefused
 
-import structlog
-from celery.exceptions import SoftTimeLimitExceeded
 from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature, Signer
 from django.db import IntegrityError, transaction
@@ -20,22 +15,15 @@ from django.db.models import Q
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit, invitation_email, limits
+from accounts import audit, invitation_email, limits, outbox
 from accounts.models import Account, Invitation, Membership, User, generate_nonce
 from winkhooks import broker
-
-logger = structlog.get_logger(__name__)
 
 VALID_FOR = timedelta(days=7)
 KEPT_FOR = timedelta(days=30)
 """So long an invitation stays once it has been accepted or withdrawn, or has expired."""
 PURGE_BATCH = 500
-SEND_SECONDS = 60
-LEASE = timedelta(seconds=SEND_SECONDS + 60)
-"""Longer than it can take until the e-mail has gone out or failed."""
 RETRY_AFTER = timedelta(minutes=5)
-MESSAGE_SECONDS = 300
-"""How long the message to the worker that shall send may wait in the queue."""
 
 
 def invite(*, account: Account, email: str, role: str, by: User) -> Invitation:
@@ -201,31 +189,13 @@ def accept_as_new(invitation: Invitation, user: User) -> bool:
 
 def send_next() -> bool:
     """Send the e-mail that has waited longest; return False where none waits, or the mail server failed."""
-    now = timezone.now()
-    waiting = Invitation.objects.usable(now).filter(send_after__lte=now).order_by("send_after", "pk")
-    invitation = waiting.select_related("account", "invited_by").first()
-    if invitation is None:
-        return False
-    leased_until = now + LEASE
-    as_it_was = Invitation.objects.filter(pk=invitation.pk, send_after=invitation.send_after)
-    if not as_it_was.update(send_after=leased_until):
-        # Another worker was faster.
-        return True
-    # Whoever has it sent again meanwhile, or withdraws it, puts something else in its place.
-    leased = Invitation.objects.filter(pk=invitation.pk, send_after=leased_until)
-    try:
-        invitation_email.compose(invitation, token_of(invitation)).send()
-    except SMTPRecipientsRefused as error:
-        for_good = all(code >= 500 for code, _answer in error.recipients.values())
-        logger.warning("recipient_refused", invitation=str(invitation.pk), for_good=for_good)
-        leased.update(send_after=None if for_good else now + RETRY_AFTER)
-    except (SMTPException, OSError, SoftTimeLimitExceeded) as error:
-        logger.warning("mail_failed", invitation=str(invitation.pk), error=repr(error))
-        leased.update(send_after=now + RETRY_AFTER)
-        return False
-    else:
-        leased.update(send_after=None, sent_at=now)
-    return True
+    return outbox.send_first(
+        Invitation.objects.usable(timezone.now()).select_related("account", "invited_by"),
+        lambda invitation: invitation_email.compose(invitation, token_of(invitation)),
+        retry_after=RETRY_AFTER,
+        sent=lambda leased, now: leased.update(send_after=None, sent_at=now),
+        refused=lambda leased: leased.update(send_after=None),
+    )
 
 
 def purge() -> int:
@@ -245,4 +215,4 @@ def purge() -> int:
 
 def _have_sent() -> None:
     """Tell a worker that there is an e-mail to send; where the broker does not answer, beat does so within a minute."""
-    broker.send("accounts.tasks.send_invitations", expires=MESSAGE_SECONDS)
+    broker.send("accounts.tasks.send_invitations", expires=outbox.MESSAGE_SECONDS)

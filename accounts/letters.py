@@ -1,33 +1,24 @@
 """The e-mails about signing in: links to reset a password or to confirm an address, and word of what was changed.
 
 A request writes each as a row, and a worker sends it. So an answer takes as long for an address that nobody here has
-as for another one, and does not fail with the mail server. What cannot be sent for `KEEP_FOR` is dropped: its link is
-of no use any more, or the news is old.
+as for another one, and does not fail with the mail server. What cannot be sent for `KEEP_FOR` is dropped: whoever
+waited for its link has asked for another one, or the news is old.
 """
 
 from datetime import timedelta
-from smtplib import SMTPException, SMTPRecipientsRefused
 from typing import Any
 
-import structlog
-from celery.exceptions import SoftTimeLimitExceeded
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
 
+from accounts import outbox
 from accounts.models import Letter, User
-from winkhooks import broker
+from winkhooks import broker, emails
 
-logger = structlog.get_logger(__name__)
-
-SEND_SECONDS = 60
-LEASE = timedelta(seconds=SEND_SECONDS + 60)
-"""Longer than it can take until the e-mail has gone out or failed."""
 RETRY_AFTER = timedelta(minutes=1)
 KEEP_FOR = timedelta(hours=6)
-MESSAGE_SECONDS = 300
-"""How long the message to the worker that shall send may wait in the queue."""
 
 
 def post(template_prefix: str, to: str, context: dict[str, Any]) -> Letter:
@@ -42,47 +33,34 @@ def post(template_prefix: str, to: str, context: dict[str, Any]) -> Letter:
             subject=" ".join(render_to_string(f"{template_prefix}_subject.txt", words).split()),
             text=render_to_string(f"{template_prefix}_message.txt", words).strip(),
         )
-    transaction.on_commit(lambda: broker.send("accounts.tasks.send_letters", expires=MESSAGE_SECONDS), robust=True)
+    transaction.on_commit(_have_sent, robust=True)
     return letter
+
+
+def _have_sent() -> None:
+    """Tell a worker that there is a letter to send; where the broker does not answer, beat does so within a minute."""
+    broker.send("accounts.tasks.send_letters", expires=outbox.MESSAGE_SECONDS)
 
 
 def send_next() -> bool:
     """Send the letter that has waited longest; return False where none waits, or the mail server failed."""
-    now = timezone.now()
-    Letter.objects.filter(created_at__lt=now - KEEP_FOR).delete()
-    letter = Letter.objects.filter(send_after__lte=now).order_by("send_after", "pk").first()
-    if letter is None:
-        return False
-    if not Letter.objects.filter(pk=letter.pk, send_after=letter.send_after).update(send_after=now + LEASE):
-        # Another worker was faster.
-        return True
-    try:
-        compose(letter).send()
-    except SMTPRecipientsRefused as error:
-        if all(code >= 500 for code, _answer in error.recipients.values()):
-            logger.warning("recipient_refused", letter=str(letter.pk))
-            letter.delete()
-            return True
-        return _failed(letter, error)
-    except (SMTPException, OSError, SoftTimeLimitExceeded) as error:
-        return _failed(letter, error)
-    letter.delete()
-    return True
+    Letter.objects.filter(created_at__lt=timezone.now() - KEEP_FOR).delete()
+    return outbox.send_first(
+        # A text that cannot be decrypted says so when it is read, which is once the lease is taken.
+        Letter.objects.defer("text"),
+        compose,
+        retry_after=RETRY_AFTER,
+        sent=lambda leased, now: leased.delete(),
+        refused=lambda leased: leased.delete(),
+    )
 
 
 def compose(letter: Letter) -> EmailMultiAlternatives:
-    email = EmailMultiAlternatives(
-        letter.subject,
-        letter.text + "\n",
-        to=[letter.to],
-        # Answering machines leave it alone.
-        headers={"Auto-Submitted": "auto-generated"},
-    )
-    email.attach_alternative(render_to_string("accounts/email/letter.html", {"letter": letter}), "text/html")
-    return email
-
-
-def _failed(letter: Letter, error: Exception) -> bool:
-    logger.warning("mail_failed", letter=str(letter.pk), error=repr(error))
-    Letter.objects.filter(pk=letter.pk).update(send_after=timezone.now() + RETRY_AFTER)
-    return False
+    with translation.override(letter.language):
+        return emails.compose(
+            "accounts/email/letter",
+            {"letter": letter},
+            subject=letter.subject,
+            to=letter.to,
+            message_id=f"{letter.pk.hex}.letter",
+        )

@@ -5,21 +5,21 @@ from importlib import import_module
 from celery import shared_task
 from django.conf import settings
 
-from accounts import invitations, letters
+from accounts import invitations, letters, outbox
 
 
-@shared_task(soft_time_limit=invitations.SEND_SECONDS)
+@shared_task(soft_time_limit=outbox.SEND_SECONDS)
 def send_invitations() -> None:
     """Send the invitation that has waited longest; then have the next one sent, unless mail is down."""
     if invitations.send_next():
-        send_invitations.apply_async(expires=invitations.MESSAGE_SECONDS)
+        send_invitations.apply_async(expires=outbox.MESSAGE_SECONDS)
 
 
-@shared_task(soft_time_limit=letters.SEND_SECONDS)
+@shared_task(soft_time_limit=outbox.SEND_SECONDS)
 def send_letters() -> None:
     """Send the letter that has waited longest; then have the next one sent, unless mail is down."""
     if letters.send_next():
-        send_letters.apply_async(expires=letters.MESSAGE_SECONDS)
+        send_letters.apply_async(expires=outbox.MESSAGE_SECONDS)
 
 
 @shared_task

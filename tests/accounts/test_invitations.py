@@ -20,7 +20,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from structlog.testing import capture_logs
 from time_machine import TimeMachineFixture
 
-from accounts import invitations
+from accounts import invitations, outbox
 from accounts.models import Account, Invitation, Membership, Role, User
 from tests.accounts.conftest import GUEST
 from tests.brokers import Broker
@@ -307,7 +307,7 @@ def test_a_worker_that_dies_leaves_it_to_another(
         invitations.send_next()
     settings.EMAIL_BACKEND = LOCMEM
     assert send_all() == []
-    time_machine.shift(invitations.LEASE)
+    time_machine.shift(outbox.LEASE)
     assert send_all() == [GUEST]
 
 

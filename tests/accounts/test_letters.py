@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
+from cryptography.fernet import Fernet
 from django.core import mail
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.locmem import EmailBackend
@@ -16,12 +17,13 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from structlog.testing import capture_logs
 from time_machine import TimeMachineFixture
 
-from accounts import letters, tasks
+from accounts import letters, outbox
 from accounts.models import Letter, User
 from tests.brokers import Broker
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]
 
+LOCMEM = "django.core.mail.backends.locmem.EmailBackend"
 TO = "somebody@example.com"
 UNKNOWN = "account/email/unknown_account"
 
@@ -42,6 +44,15 @@ class FailingBackend(EmailBackend):
 
     def send_messages(self, messages: Sequence[EmailMessage]) -> Any:
         raise self.error
+
+
+class PickyBackend(EmailBackend):
+    """Takes nothing for TO at present."""
+
+    def send_messages(self, messages: Sequence[EmailMessage]) -> Any:
+        if [email for email in messages if email.to == [TO]]:
+            raise SMTPRecipientsRefused({TO: (450, b"later")})
+        return super().send_messages(messages)
 
 
 @pytest.fixture
@@ -87,10 +98,20 @@ def test_names_cannot_write_headers(settings: Settings, tmp_path: Path) -> None:
     assert letters.compose(letter).message()["Subject"] == "Owner Bcc: another@example.com was here"
 
 
-@pytest.mark.parametrize(
-    "error",
-    [SMTPServerDisconnected(), OSError(), SoftTimeLimitExceeded(), SMTPRecipientsRefused({TO: (450, b"later")})],
-)
+def test_its_id_is_of_the_portal_and_the_same_for_a_second_copy(letter: Letter, settings: Settings) -> None:
+    settings.PORTAL_URL = "https://hooks.example"
+    [first, second] = [letters.compose(letter).message()["Message-ID"] for _ in range(2)]
+    assert first == second == f"<{letter.pk.hex}.letter@hooks.example>"
+
+
+def test_what_it_says_is_text_in_text_and_escaped_in_html(letter: Letter) -> None:
+    letter.text = "Robert'); <b>"
+    email = letters.compose(letter)
+    assert email.body == "Robert'); <b>\n"
+    assert "<b>" not in str(email.alternatives[0][0])
+
+
+@pytest.mark.parametrize("error", [SMTPServerDisconnected(), OSError(), SoftTimeLimitExceeded()])
 def test_while_mail_is_down_it_is_tried_again_each_minute(
     letter: Letter,
     failing: type[FailingBackend],
@@ -102,11 +123,49 @@ def test_while_mail_is_down_it_is_tried_again_each_minute(
     with capture_logs() as log:
         assert not letters.send_next()
     assert [entry["event"] for entry in log] == ["mail_failed"]
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    settings.EMAIL_BACKEND = LOCMEM
     assert not letters.send_next()
     time_machine.shift(timedelta(seconds=61))
     assert letters.send_next()
     assert len(mail.outbox) == 1
+
+
+def test_one_that_is_refused_for_now_does_not_hold_up_the_others(
+    letter: Letter, settings: Settings, time_machine: TimeMachineFixture
+) -> None:
+    letters.post(UNKNOWN, "second@example.com", {})
+    settings.EMAIL_BACKEND = f"{__name__}.PickyBackend"
+    with capture_logs() as log:
+        assert letters.send_next()
+        assert letters.send_next()
+        assert not letters.send_next()
+    assert [(entry["event"], entry["for_good"], entry["letter"]) for entry in log] == [
+        ("recipient_refused", False, str(letter.pk))
+    ]
+    assert [email.to for email in mail.outbox] == [["second@example.com"]]
+    time_machine.shift(letters.RETRY_AFTER)
+    settings.EMAIL_BACKEND = LOCMEM
+    assert letters.send_next()
+    assert [email.to for email in mail.outbox] == [["second@example.com"], [TO]]
+
+
+def test_one_that_cannot_be_read_does_not_hold_up_the_others(
+    letter: Letter, settings: Settings, time_machine: TimeMachineFixture
+) -> None:
+    keys = settings.WEBHOOK_SECRET_KEYS
+    settings.WEBHOOK_SECRET_KEYS = [Fernet.generate_key().decode()]
+    letters.post(UNKNOWN, "second@example.com", {})
+    with capture_logs() as log:
+        assert letters.send_next()
+        assert letters.send_next()
+        assert not letters.send_next()
+    assert [(entry["event"], entry["letter"]) for entry in log] == [("mail_unreadable", str(letter.pk))]
+    assert [email.to for email in mail.outbox] == [["second@example.com"]]
+    # With its key it goes out.
+    settings.WEBHOOK_SECRET_KEYS = keys
+    time_machine.shift(letters.RETRY_AFTER)
+    assert letters.send_next()
+    assert [email.to for email in mail.outbox] == [["second@example.com"], [TO]]
 
 
 def test_what_the_mail_server_refuses_for_good_is_dropped(letter: Letter, failing: type[FailingBackend]) -> None:
@@ -126,13 +185,8 @@ def test_what_is_old_is_dropped(letter: Letter, time_machine: TimeMachineFixture
 
 
 def test_what_another_worker_sends_is_left_to_it(letter: Letter) -> None:
-    Letter.objects.update(send_after=timezone.now() + letters.LEASE)
+    Letter.objects.update(send_after=timezone.now() + outbox.LEASE)
     assert not letters.send_next()
-
-
-def test_a_lease_outlasts_the_task() -> None:
-    assert tasks.send_letters.soft_time_limit == letters.SEND_SECONDS
-    assert timedelta(seconds=letters.SEND_SECONDS) < letters.LEASE
 
 
 def test_a_worker_is_told_without_what_it_says(

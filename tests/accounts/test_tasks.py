@@ -6,7 +6,7 @@ import pytest
 from celery import current_app
 from django.core import mail
 
-from accounts import invitations, tasks
+from accounts import invitations, outbox, tasks
 from accounts.models import Account, Role, User
 from tests.conftest import make_member
 from tests.stack import Stack
@@ -30,8 +30,8 @@ def test_one_message_has_all_sent(account: Account, owner: User, at_once: None) 
 
 
 def test_a_lease_outlasts_the_task() -> None:
-    assert tasks.send_invitations.soft_time_limit == invitations.SEND_SECONDS
-    assert timedelta(seconds=invitations.SEND_SECONDS) < invitations.LEASE
+    assert tasks.send_invitations.soft_time_limit == tasks.send_letters.soft_time_limit == outbox.SEND_SECONDS
+    assert timedelta(seconds=outbox.SEND_SECONDS) < outbox.LEASE
 
 
 def invite_in_stack(email: str) -> None:
