@@ -12,6 +12,12 @@ from webhooks.models.webhook import WebhookQuerySet
 
 # A change is written some time before it is committed, longest where it cancels many deliveries; clocks differ besides.
 CHANGE_LASTS = timedelta(minutes=1)
+# What an answer is made of, and a page says of it: there may be a thousand.
+WEBHOOK_FIELDS = ("account", "name", "enabled", "created_at", "removed_at")
+DELIVERY_FIELDS = (
+    *("event", "webhook", "status", "end_reason"),
+    *("attempt_count", "last_http_status", "finished_at", "next_attempt_at"),
+)
 
 
 class Answer(StrEnum):
@@ -82,7 +88,8 @@ def arrivals_of(event: Event) -> list[Arrival]:
 
     It makes three queries, however many webhooks there are.
     """
-    deliveries = {delivery.webhook_id: delivery for delivery in event.deliveries.all()}
+    made = event.deliveries.only(*DELIVERY_FIELDS)
+    deliveries = {delivery.webhook_id: delivery for delivery in made}
     webhooks = list(_webhooks_of(event, event.dispatched_at or timezone.now()))
     state_ids = [webhook.state_then for webhook in webhooks]  # type: ignore[attr-defined]  # annotated
     states = {
@@ -117,7 +124,7 @@ def _webhooks_of(event: Event, moment: datetime) -> WebhookQuerySet:
     choices = Webhook.event_types.through.objects.filter(webhook=OuterRef("pk"))
     delivered = Exists(event.deliveries.filter(webhook=OuterRef("pk")))
     return (
-        Webhook.objects.without_secrets()
+        Webhook.objects.only(*WEBHOOK_FIELDS)
         .filter(
             Q(removed_at=None) | Q(created_at__lte=moment, removed_at__gte=event.created_at) | delivered,
             account=event.account_id,

@@ -154,6 +154,12 @@ def test_what_was_missed_is_sent_and_its_pages_have_no_barrier(
         expect(page.get_by_role("button", name=words.cancel)).to_have_count(0)
         assert_no_barrier(page)
         assert len(receiver.requests) == MISSED
+        # The page of the webhook lists it, in the zone of the browser and with the exact time beside.
+        page.locator(".recovery .card-footer a").click()
+        moment = page.locator(".recovery-list time")
+        expect(moment).to_contain_text("EET")
+        expect(moment).to_have_attribute("title", re.compile(r"^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC$"))
+        assert_no_barrier(page)
 
 
 @LANGUAGES

@@ -119,7 +119,8 @@ class Recovery(models.Model):
 
     def standing(self) -> Standing:
         """Count what became of its deliveries, by the index that has those of recoveries alone."""
-        counts = dict(self.deliveries.order_by().values_list("status").annotate(models.Count("pk")))
+        # To count ids, PostgreSQL would read each delivery.
+        counts = dict(self.deliveries.order_by().values_list("status").annotate(count=models.Count("*")))
         return Standing(
             arrived=counts.get("SUCCEEDED", 0),
             failed=counts.get("DEAD", 0),
