@@ -97,7 +97,7 @@ def test_it_says_who_they_are_in_which_role_and_since_when(account: Account, own
     page = client_of(owner).get(url(account)).content.decode()
 
     assert f'datetime="{since.isoformat()}"'[:30] in page
-    assert re.search(r"Member since \w+\.? \d+, \d{4}", page)
+    assert re.search(r"Member since \d+ \w{3} \d{4}", page)
     assert '<span class="badge">Viewer</span>' in page
 
 

@@ -90,6 +90,26 @@ def test_it_is_in_the_language_of_the_user_or_of_the_page(owner: User) -> None:
         assert letters.post(UNKNOWN, TO, {}).language == "en"
 
 
+@pytest.mark.parametrize("language", ["en", "fi"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "account/email/password_changed",
+        "account/email/password_reset",
+        "account/email/password_set",
+        "mfa/email/recovery_codes_generated",
+        "mfa/email/totp_activated",
+        "mfa/email/totp_deactivated",
+        "mfa/email/webauthn_added",
+        "mfa/email/webauthn_removed",
+    ],
+)
+def test_news_begin_with_the_subject_as_a_sentence(template: str, language: str) -> None:
+    with translation.override(language):
+        letter = letters.post(template, TO, {})
+    assert letter.text.splitlines()[0] == f"{letter.subject}."
+
+
 def test_names_cannot_write_headers(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "named_subject.txt").write_text("{% autoescape off %}{{ name }} was here{% endautoescape %}\n")
     (tmp_path / "named_message.txt").write_text("Hello.\n")

@@ -80,7 +80,7 @@ def test_each_who_wants_it_is_told_once_of_each_change(
     assert failing[OWNER].subject == failing[VIEWER].subject == "Webhook “Wink Stalker” is failing"
     assert failing[MANAGER].subject == "Toimitukset webhookiin ”Wink Stalker” epäonnistuvat"
     for mail in (failing[OWNER], failing[VIEWER]):
-        assert re.search(r"has been failing since \w+\. \d+, \d{4}, .+ UTC: no delivery has succeeded", mail.text)
+        assert re.search(r"has been failing since \d+ \w+ \d{4}, \d\d:\d\d UTC: no delivery has succeeded", mail.text)
         assert "Last answer: 503 Service Unavailable" in mail.text
         assert "It began with: The <b>database</b> is full" in mail.text
         assert "Deliveries that wait: 1" in mail.text
