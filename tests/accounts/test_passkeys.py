@@ -207,6 +207,27 @@ class TestLookingAfterThem:
         assert client.get("/security/passkeys/add/")["Location"].startswith("/security/confirm/")
 
 
+def test_a_first_password_needs_it_to_be_the_user_and_is_noted(owner: User, passkey: Passkey) -> None:
+    owner.set_unusable_password()
+    owner.save()
+    url, form = "/security/password/new/", {"password1": "correct-horse-battery", "password2": "correct-horse-battery"}
+    stolen = Client()
+    stolen.force_login(owner)
+    assert stolen.get(url)["Location"].startswith("/security/confirm/")
+    assert stolen.post(url, form)["Location"] == url
+    assert "correct-horse-battery" not in str(dict(stolen.session))
+    owner.refresh_from_db()
+    assert not owner.has_usable_password()
+
+    mine = confirmed_by_passkey(passkey)
+    assert mine.get(url).status_code == 200
+    assert mine.post(url, form)["Location"] == "/security/"
+    owner.refresh_from_db()
+    assert owner.check_password("correct-horse-battery")
+    entry = AuditEntry.objects.get(action=Action.PASSWORD_CHANGED)
+    assert (entry.actor, entry.target_id) == (owner, owner.pk)
+
+
 def confirmed_by_passkey(passkey: Passkey) -> Client:
     """Return a client that signed in with the passkey, and confirmed with it."""
     client = Client()
