@@ -5,6 +5,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.test import Client
 from pytest_django import Settings
+from structlog.testing import capture_logs
 
 from accounts.audit import Action, AuditEntry
 from accounts.models import User
@@ -83,7 +84,10 @@ class TestSigningIn:
     def test_one_that_is_not_known_is_refused(self, client: Client, owner: User, passkey: Passkey) -> None:
         another = Passkey()
         another.user_handle = passkey.user_handle
-        assert_refused(client, use(client, another))
+        with capture_logs() as log:
+            assert_refused(client, use(client, another))
+        [entry] = [entry for entry in log if entry["event"] == "passkey_failed"]
+        assert (entry["user"], entry["ip"]) == (None, "127.0.0.1")
 
     def test_one_with_the_id_but_not_the_key_is_refused(self, client: Client, passkey: Passkey) -> None:
         another = Passkey()

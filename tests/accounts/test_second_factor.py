@@ -153,6 +153,21 @@ class TestSigningIn:
         assert is_signed_in(first)
         assert not is_signed_in(second)
 
+    def test_a_used_code_does_not_forget_the_wrong_ones(self, client: Client, owner: User) -> None:
+        secret = add_app(owner)
+        first = Client()
+        sign_in(first, owner.email)
+        first.post(SECOND_FACTOR, {"code": code_of(secret)})
+        sign_in(client, owner.email)
+        codes = ["000000", "000001", code_of(secret), "000002", code_of(secret)]
+        with capture_logs() as log:
+            answers = [client.post(SECOND_FACTOR, {"code": code}) for code in [*codes, code_of(secret)]]
+        assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+        events = [(entry["event"], entry["user"]) for entry in log if entry["event"].startswith("second_factor")]
+        assert events == [("second_factor_failed", str(owner.pk))] * 5 + [("second_factor_limited", str(owner.pk))]
+        # Nor is another code of the app looked at.
+        assert client.post(SECOND_FACTOR, {"code": code_of(secret, 1)}).status_code == 429
+
     def test_a_recovery_code_signs_in_once(self, owner: User) -> None:
         confirmed_client = confirmed(owner)
         add_app(owner)
