@@ -50,7 +50,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def validation_error(self, code: str, *args: Any) -> ValidationError:
         """Return the error; where there were too many attempts, answer at once with the page that says so."""
         if code in TOO_MANY:
-            too_many_attempts(allauth_context.request)
+            answer_too_many_attempts(allauth_context.request)
         error: ValidationError = super().validation_error(code, *args)
         return error
 
@@ -169,5 +169,6 @@ class SecondFactorAdapter(DefaultMFAAdapter):
         return entity | {"name": "Winkhooks"}
 
 
-def too_many_attempts(request: HttpRequest) -> NoReturn:
+def answer_too_many_attempts(request: HttpRequest) -> NoReturn:
+    """Leave whatever looks at the request, with the page that says so as its answer."""
     raise ImmediateHttpResponse(respond_429(request))

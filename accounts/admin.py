@@ -4,6 +4,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib import admin, messages
+from django.contrib.admin import helpers
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.contrib.auth.forms import AdminPasswordChangeForm
@@ -11,12 +12,13 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit, email_change, invitations, second_factor
+from accounts import audit, email_change, invitations, letters, second_factor
 from accounts.audit import AuditEntry
 from accounts.membership_form import OWNER_NEEDED, InlineMembershipForm, MembershipForm, MembershipFormSet
 from accounts.models import Account, Invitation, LastOwner, Membership, User
@@ -95,6 +97,7 @@ class StaffPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # h
         with transaction.atomic():
             user: User = super().save(commit)
             email_change.withdraw(user)
+            letters.post("account/email/password_changed_by_staff", user.email, {"user": user})
             audit.record(audit.Action.PASSWORD_CHANGED, account=None, target=user.get_full_name(), target_id=user.pk)
         return user
 
@@ -165,6 +168,14 @@ class UserAdmin(NotingAdmin, ModelAdmin, BaseUserAdmin):  # type: ignore[type-ar
         ),
     )
 
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "email" in form.changed_data:
+            email_change.withdraw(obj)
+            earlier = form.initial["email"]
+            words = {"user": obj, "from_email": earlier, "to_email": obj.email}
+            letters.post("account/email/email_changed_by_staff", earlier, words)
+
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         super().save_formset(request, form, formset, change)
         note_memberships(formset)
@@ -191,7 +202,10 @@ class UserAdmin(NotingAdmin, ModelAdmin, BaseUserAdmin):  # type: ignore[type-ar
         return False
 
     @admin.action(description=_("Remove the second factors of those who have lost them"), permissions=["change"])
-    def remove_second_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+    def remove_second_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> TemplateResponse | None:
+        """Ask first: the factors are gone for good, and one Go may take those of all users."""
+        if "confirmed" not in request.POST:
+            return self._confirm_removal(request, queryset)
         users = [user for user in queryset if self.has_change_permission(request, user)]
         removed = sum(second_factor.remove_all(user) for user in users)
         text = ngettext(
@@ -207,6 +221,18 @@ class UserAdmin(NotingAdmin, ModelAdmin, BaseUserAdmin):  # type: ignore[type-ar
                 refused,
             )
             self.message_user(request, text % {"count": refused}, messages.ERROR)
+        return None
+
+    def _confirm_removal(self, request: HttpRequest, queryset: QuerySet[User]) -> TemplateResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("Remove second factors"),
+            "opts": self.opts,
+            "users": queryset,
+            "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
+            "media": self.media,
+        }
+        return TemplateResponse(request, "admin/accounts/user/remove_second_factors.html", context)
 
 
 @admin.register(Account)

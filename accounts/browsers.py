@@ -2,6 +2,9 @@
 
 import re
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
 # Each calls itself by the names of those further down, too.
 BROWSERS = {
     "Edge": r"\bEdg(e|A|iOS)?/",
@@ -22,10 +25,13 @@ SYSTEMS = {
 }
 
 
-def name_browser(user_agent: str) -> str:
-    """Return such as "Firefox · Windows"; where neither is known, the beginning of what it calls itself."""
+def name_browser(user_agent: str) -> str | Promise:
+    """Return such as "Firefox · Windows"; where neither is known, the beginning of what it calls itself.
+
+    What does not say is "Unknown browser", in the language in which it is read.
+    """
     names = [
         next((name for name, pattern in table.items() if re.search(pattern, user_agent)), "")
         for table in (BROWSERS, SYSTEMS)
     ]
-    return " · ".join(filter(None, names)) or user_agent[:60]
+    return " · ".join(filter(None, names)) or user_agent[:60].strip() or _("Unknown browser")

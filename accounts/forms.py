@@ -2,20 +2,23 @@ from typing import TYPE_CHECKING, Any
 
 from allauth.account import forms as allauth_forms
 from allauth.account.adapter import get_adapter as get_account_adapter
+from allauth.core import context
 from allauth.core.internal.cryptokit import normalize_user_code
 from allauth.mfa import app_settings as mfa_settings
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base import forms as mfa_forms
+from allauth.mfa.base.internal.flows import check_rate_limit
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.webauthn import forms as webauthn_forms
 from django import forms
 from django.contrib.auth.forms import BaseUserCreationForm
 from django.core.cache import cache
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit, limits
+from accounts import audit, limits, second_factor
 from accounts.access import ROLE_RIGHTS
 from accounts.models import Account, Invitation, Membership, Role, User
 
@@ -127,17 +130,32 @@ class PasswordConfirmForm(SignInPageForm, allauth_forms.ReauthenticateForm):
 class CodeForm(SignInPageForm):
     """Ask for a code of an app, or a recovery code."""
 
+    user: User
+    cleaned_data: dict[str, Any]
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["code"].label = _("Code")
 
     def clean_code(self) -> str:
-        """Refuse a code that was used before; allauth does so for the half a minute in which an app shows it alone."""
-        code: str = super().clean_code()  # type: ignore[misc]
-        used = f"second_factor.used:{self.user.pk}:{normalize_user_code(code)}"  # type: ignore[attr-defined]
+        """Refuse a code that was used before; allauth does so for the half a minute in which an app shows it alone.
+
+        That is seen before allauth looks at it, which would forget the wrong codes before one that is right.
+        """
+        used = f"second_factor.used:{self.user.pk}:{normalize_user_code(self.cleaned_data['code'])}"
+        with second_factor.limit_logged(context.request, self.user):
+            if cache.get(used):
+                check_rate_limit(self.user)
+                raise self._used_before()
+            code: str = super().clean_code()  # type: ignore[misc]
         if not cache.add(used, True, timeout=CODE_SECONDS):
-            raise get_adapter().validation_error("incorrect_code")
+            raise self._used_before()
         return code
+
+    def _used_before(self) -> ValidationError:
+        second_factor.log_failure(request=context.request, user=self.user)
+        error: ValidationError = get_adapter().validation_error("incorrect_code")
+        return error
 
 
 class SecondFactorForm(CodeForm, mfa_forms.AuthenticateForm):
@@ -165,15 +183,27 @@ class CredentialForm(forms.BaseForm):
             self.add_error("credential", get_adapter().validation_error("incorrect_code"))
 
 
-class PasskeySignInForm(CredentialForm, webauthn_forms.LoginWebAuthnForm):
+class PasskeyForm(CredentialForm):
+    """Take a passkey as proof of who is there; the log has those that are refused."""
+
+    user: User | None
+
+    def full_clean(self) -> None:
+        with second_factor.limit_logged(context.request, self.user):
+            super().full_clean()
+        if self.errors:
+            second_factor.log_passkey_failure(context.request, self.user)
+
+
+class PasskeySignInForm(PasskeyForm, webauthn_forms.LoginWebAuthnForm):
     pass
 
 
-class PasskeyFactorForm(CredentialForm, webauthn_forms.AuthenticateWebAuthnForm):
+class PasskeyFactorForm(PasskeyForm, webauthn_forms.AuthenticateWebAuthnForm):
     pass
 
 
-class PasskeyConfirmForm(CredentialForm, webauthn_forms.ReauthenticateWebAuthnForm):
+class PasskeyConfirmForm(PasskeyForm, webauthn_forms.ReauthenticateWebAuthnForm):
     pass
 
 

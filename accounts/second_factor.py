@@ -1,9 +1,12 @@
 """The second factors of users: whether one was given, and what staff do for those who have lost theirs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from allauth.account.internal.flows.login import get_authentication_records, record_authentication
+from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authentication_failed, authenticator_added
 from allauth.usersessions.models import UserSession
@@ -24,6 +27,21 @@ def connect() -> None:
 
 def log_failure(*, request: HttpRequest, user: User, **kwargs: Any) -> None:
     logger.warning("second_factor_failed", user=str(user.pk), ip=client_address(request))
+
+
+def log_passkey_failure(request: HttpRequest, user: User | None) -> None:
+    """Log that a passkey was refused; who signs in with it alone is not known."""
+    logger.warning("passkey_failed", user=str(user.pk) if user else None, ip=client_address(request))
+
+
+@contextmanager
+def limit_logged(request: HttpRequest, user: User | None) -> Iterator[None]:
+    """Log that something was not looked at any more, after too many attempts."""
+    try:
+        yield
+    except ImmediateHttpResponse:
+        logger.warning("second_factor_limited", user=str(user.pk) if user else None, ip=client_address(request))
+        raise
 
 
 def note_given(*, request: HttpRequest, user: User, authenticator: Authenticator, **kwargs: Any) -> None:

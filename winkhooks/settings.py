@@ -345,6 +345,8 @@ ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
+# Both send e-mails to addresses that anybody may type in. The rest is as allauth has it.
+ACCOUNT_RATE_LIMITS = {"reset_password": "20/m/ip,3/300s/key", "manage_email": "5/300s/user"}
 ACCOUNT_SESSION_REMEMBER = True
 # As a timedelta it counts from the sign-in on, and not anew from each change of the session.
 ACCOUNT_SESSION_COOKIE_AGE = timedelta(seconds=SESSION_COOKIE_AGE)

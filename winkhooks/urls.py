@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 
 # Where a file is to be found is known only once the static files have been collected.
 favicon_url = lazy(static, str)("favicon.svg")
-handler429 = "accounts.views.session.too_many_attempts"
+handler429 = "accounts.views.session.too_many_attempts_page"
 
 urlpatterns = [
     path("", include("accounts.urls")),

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from allauth.account import views as account
+from allauth.account.decorators import reauthentication_required
+from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from allauth.account.models import EmailAddress
 from allauth.account.views import EmailView
 from allauth.mfa.base.views import IndexView
@@ -13,8 +16,10 @@ from allauth.usersessions.views import ListUserSessionsView
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
 from accounts.access import SignedInRequest
@@ -63,6 +68,19 @@ class PasskeyConfirmView(ReauthenticateWebAuthnView):
     def form_invalid(self, form: Any) -> HttpResponse:
         messages.error(self.request, _("This passkey is not one of yours."))
         return redirect(self.request.get_full_path())
+
+
+@login_required
+@sensitive_post_parameters("password1", "password2")
+def password_set(request: SignedInRequest) -> HttpResponseBase:
+    """Let somebody who has no password choose one, once they have confirmed that it is they.
+
+    A password that is sent too late is to be typed again: allauth would keep it in the session meanwhile.
+    """
+    if request.method == "POST" and is_reauthentication_required(request, app="allauth.account"):
+        return redirect("account_set_password")
+    response: HttpResponseBase = reauthentication_required(account.password_set)(request)
+    return response
 
 
 @login_required

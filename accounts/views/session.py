@@ -70,7 +70,7 @@ sign_out = SignOutView.as_view()
 password_new = never_cache(sensitive_post_parameters("password1", "password2")(PasswordResetFromKeyView.as_view()))
 
 
-def too_many_attempts(request: HttpRequest) -> HttpResponse:
+def too_many_attempts_page(request: HttpRequest) -> HttpResponse:
     """Say when to try again; the limits let in whoever has waited as long."""
     too_many = _("There were too many attempts.")
     explanation = f"{too_many} {limits.wait_sentence(WAIT_SECONDS)}"

@@ -21,7 +21,8 @@ MOZILLA = "Mozilla/5.0"
         ),
         (f"{MOZILLA} (X11; CrOS x86_64) Chrome/140.0 Safari/537.36", "Chrome · ChromeOS"),
         ("curl/8.9.1", "curl/8.9.1"),
-        ("", ""),
+        ("", "Unknown browser"),
+        (" ", "Unknown browser"),
     ],
 )
 def test_it_is_said_in_words_that_people_know(user_agent: str, name: str) -> None:

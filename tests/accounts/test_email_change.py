@@ -163,6 +163,15 @@ def test_that_an_address_is_taken_is_told_to_its_reader_alone(owner: User, stran
     assert not [text for text in texts if "http" in text]
 
 
+def test_asking_is_limited(owner: User) -> None:
+    client = confirmed(owner)
+    forms = [{"email": f"somebody{number}@example.com", "action_add": ""} for number in range(6)]
+    answers = [client.post("/security/email/", form) for form in forms]
+    assert [answer.status_code for answer in answers] == [302] * 5 + [429]
+    assert answers[-1]["Retry-After"] == "300"
+    assert len([to for to, _, _ in sent_letters() if to.startswith("somebody")]) == 5
+
+
 def test_somebody_signed_in_elsewhere_has_to_confirm_first(owner: User) -> None:
     client = signed_in(owner)
     response = client.post("/security/email/", {"email": NEW, "action_add": ""})

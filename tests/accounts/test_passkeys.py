@@ -5,6 +5,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.test import Client
 from pytest_django import Settings
+from structlog.testing import capture_logs
 
 from accounts.audit import Action, AuditEntry
 from accounts.models import User
@@ -83,7 +84,10 @@ class TestSigningIn:
     def test_one_that_is_not_known_is_refused(self, client: Client, owner: User, passkey: Passkey) -> None:
         another = Passkey()
         another.user_handle = passkey.user_handle
-        assert_refused(client, use(client, another))
+        with capture_logs() as log:
+            assert_refused(client, use(client, another))
+        [entry] = [entry for entry in log if entry["event"] == "passkey_failed"]
+        assert (entry["user"], entry["ip"]) == (None, "127.0.0.1")
 
     def test_one_with_the_id_but_not_the_key_is_refused(self, client: Client, passkey: Passkey) -> None:
         another = Passkey()
@@ -205,6 +209,27 @@ class TestLookingAfterThem:
     def test_it_asks_for_the_password_first(self, client: Client, owner: User) -> None:
         sign_in(client, owner.email)
         assert client.get("/security/passkeys/add/")["Location"].startswith("/security/confirm/")
+
+
+def test_a_first_password_needs_it_to_be_the_user_and_is_noted(owner: User, passkey: Passkey) -> None:
+    owner.set_unusable_password()
+    owner.save()
+    url, form = "/security/password/new/", {"password1": "correct-horse-battery", "password2": "correct-horse-battery"}
+    stolen = Client()
+    stolen.force_login(owner)
+    assert stolen.get(url)["Location"].startswith("/security/confirm/")
+    assert stolen.post(url, form)["Location"] == url
+    assert "correct-horse-battery" not in str(dict(stolen.session))
+    owner.refresh_from_db()
+    assert not owner.has_usable_password()
+
+    mine = confirmed_by_passkey(passkey)
+    assert mine.get(url).status_code == 200
+    assert mine.post(url, form)["Location"] == "/security/"
+    owner.refresh_from_db()
+    assert owner.check_password("correct-horse-battery")
+    entry = AuditEntry.objects.get(action=Action.PASSWORD_CHANGED)
+    assert (entry.actor, entry.target_id) == (owner, owner.pk)
 
 
 def confirmed_by_passkey(passkey: Passkey) -> Client:

@@ -153,6 +153,21 @@ class TestSigningIn:
         assert is_signed_in(first)
         assert not is_signed_in(second)
 
+    def test_a_used_code_does_not_forget_the_wrong_ones(self, client: Client, owner: User) -> None:
+        secret = add_app(owner)
+        first = Client()
+        sign_in(first, owner.email)
+        first.post(SECOND_FACTOR, {"code": code_of(secret)})
+        sign_in(client, owner.email)
+        codes = ["000000", "000001", code_of(secret), "000002", code_of(secret)]
+        with capture_logs() as log:
+            answers = [client.post(SECOND_FACTOR, {"code": code}) for code in [*codes, code_of(secret)]]
+        assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+        events = [(entry["event"], entry["user"]) for entry in log if entry["event"].startswith("second_factor")]
+        assert events == [("second_factor_failed", str(owner.pk))] * 5 + [("second_factor_limited", str(owner.pk))]
+        # Nor is another code of the app looked at.
+        assert client.post(SECOND_FACTOR, {"code": code_of(secret, 1)}).status_code == 429
+
     def test_a_recovery_code_signs_in_once(self, owner: User) -> None:
         confirmed_client = confirmed(owner)
         add_app(owner)
@@ -292,4 +307,10 @@ class TestRemovingThoseThatAreLost:
 
     def remove(self, staff: User, *users: User) -> str:
         form = {"action": "remove_second_factors", "_selected_action": [str(user.pk) for user in users]}
-        return client_of(staff).post("/admin/accounts/user/", form, follow=True).content.decode()
+        client = client_of(staff)
+        asked = client.post("/admin/accounts/user/", form).content.decode()
+        # One click takes nobody's factors.
+        assert Authenticator.objects.count() == len(users)
+        assert "Remove all second factors of these users?" in asked
+        assert all(f"<li>{user.email}" in asked for user in users)
+        return client.post("/admin/accounts/user/", form | {"confirmed": "yes"}, follow=True).content.decode()

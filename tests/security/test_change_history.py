@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.test import RequestFactory
@@ -17,6 +18,7 @@ from django.utils import timezone
 
 from accounts.audit import Action, AuditEntry
 from accounts.models import Role, User
+from tests.accounts.signing_in import sent_letters
 from tests.conftest import PASSWORD, make_member, make_user
 from tests.security.cast import (
     Estate,
@@ -259,7 +261,7 @@ DEEDS = [
     staff(
         Action.SECOND_FACTOR_REMOVED,
         "accounts_user_changelist",
-        Chosen("remove_second_factors", lambda estate: estate.owner),
+        Chosen("remove_second_factors", lambda estate: estate.owner, {"confirmed": "yes"}),
         give_second_factors,
         elsewhere=True,
     ),
@@ -468,6 +470,32 @@ class TestWhatStaffDo:
         client.post(f"/admin/accounts/account/{estate.account.pk}/change/", inline(estate))
         client.post(f"/admin/accounts/membership/{estate.colleague.pk}/change/", {"role": "viewer"})
         assert AuditEntry.objects.count() == before
+
+
+class TestWhatUsersAreTold:
+    """What staff change of how somebody signs in."""
+
+    def test_the_old_address_is_told_of_a_new_one(self, estate: Estate) -> None:
+        client, old = signed_in(make_person("superuser", estate)), estate.owner.email
+        EmailAddress.objects.create(user=estate.owner, email="waits@example.com")
+        client.post(f"/admin/accounts/user/{estate.owner.pk}/change/", user_form(estate))
+        [(to, subject, text)] = sent_letters()
+        assert (to, subject) == (old, "The e-mail address of your user in Winkhooks was changed")
+        assert f"sign in with changed@example.com in place of {old}" in text
+        assert "tell the staff of Wink at once" in text
+        addresses = EmailAddress.objects.filter(user=estate.owner).values_list("email", flat=True)
+        assert list(addresses) == ["changed@example.com"]
+        # The rest is not about signing in.
+        client.post(f"/admin/accounts/user/{estate.owner.pk}/change/", {**user_form(estate), "name": "Changed again"})
+        assert sent_letters() == []
+
+    def test_of_a_new_password(self, estate: Estate) -> None:
+        User.objects.filter(pk=estate.owner.pk).update(language="fi")
+        client = signed_in(make_person("superuser", estate))
+        client.post(f"/admin/accounts/user/{estate.owner.pk}/password/", STAFF_PASSWORD)
+        [(to, subject, text)] = sent_letters()
+        assert (to, subject) == (estate.owner.email, "Salasanasi Winkhooksissa vaihdettiin")
+        assert NEW_PASSWORD not in text
 
 
 class TestNobodyChangesIt:

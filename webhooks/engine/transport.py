@@ -155,7 +155,11 @@ def _proxy_at(url: str) -> Proxy | None:
     parts = urlsplit(url)
     assert parts.hostname
     assert parts.port
-    return Proxy(url, parts.hostname, parts.port)
+    host = parts.hostname
+    if _is_address(host):
+        # In the one spelling under which libcurl looks for what is pinned, and in which `_open_socket` gets it.
+        host = str(socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)[0][4][0])
+    return Proxy(url, host, parts.port)
 
 
 def _bracketed(host: str) -> str:

@@ -86,6 +86,15 @@ def test_all_goes_through_it(proxy: Receiver, receiver: Receiver) -> None:
     assert received.header("Proxy-Authorization") is None
 
 
+@pytest.mark.parametrize("spelling", ["::1", "0:0:0:0:0:0:0:1", "0000::0001", "::0.0.0.1"])
+def test_its_address_may_be_spelled_in_any_way(settings: Settings, receiver: Receiver, spelling: str) -> None:
+    with Receiver(tunnel, host="::1") as proxy:
+        settings.WEBHOOK_PROXY = f"http://{CREDENTIALS}@[{spelling}]:{proxy.port}"
+        answer = call(request(receiver.url))
+    assert (answer.http_status, answer.error) == (204, "")
+    assert (len(proxy.requests), len(receiver.requests)) == (1, 1)
+
+
 def test_what_the_proxy_answers_is_not_of_the_receiver(proxy: Receiver) -> None:
     with Receiver(status(200, headers=[("X-Receiver", "yes")])) as receiver:
         answer = call(request(receiver.url))
