@@ -20,7 +20,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, ParamSpec, Self, TypeVar
@@ -82,28 +82,27 @@ class Program:
 class Caller:
     """A process of the stack with Django set up, which forks for each call: a new start would take most of the time."""
 
-    def __init__(self, env: dict[str, str], log: Path, seconds: float) -> None:
-        self._log = log
+    def __init__(self, folder: Path, env: dict[str, str], seconds: float) -> None:
+        self._address = str(folder / "caller.sock")
+        self._log = folder / "caller.log"
         self._seconds = seconds
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-m", "tests.stack", str(theirs.fileno())]
-            self._process = servers.start(command, log=log, env=env, pass_fds=[theirs.fileno()])
-        self._connection = Connection(ours.detach())
+        command = [sys.executable, "-m", "tests.stack", self._address]
+        self._process = servers.start(command, log=self._log, env=env)
+        servers.wait_until(Path(self._address).exists, "The caller", self._process, self._log)
 
     def call(self, place: str, args: Any, kwargs: Any) -> Any:
         """Return what the function returns; raise AssertionError where it fails, and where it takes too long."""
-        self._connection.send_bytes(json.dumps([place, args, kwargs]).encode())
-        if not self._connection.poll(self._seconds):
-            raise AssertionError(f"{place} took more than {self._seconds:g} s.")
-        try:
-            return json.loads(self._connection.recv_bytes())
-        except EOFError:
-            said = self._log.read_text(errors="replace")[-LOG_BYTES_SHOWN:]
-            raise AssertionError(f"{place} failed:\n{said}") from None
+        with Client(self._address) as connection:
+            connection.send_bytes(json.dumps([place, args, kwargs]).encode())
+            if not connection.poll(self._seconds):
+                raise AssertionError(f"{place} took more than {self._seconds:g} s.")
+            try:
+                return json.loads(connection.recv_bytes())
+            except EOFError:
+                said = self._log.read_text(errors="replace")[-LOG_BYTES_SHOWN:]
+                raise AssertionError(f"{place} failed:\n{said}") from None
 
     def end(self) -> None:
-        self._connection.close()
         servers.kill(self._process)
 
 
@@ -175,12 +174,8 @@ class Stack:
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function of a module in a new process of the stack. Arguments and result go through JSON."""
         if self._caller is None:
-            self._caller = Caller(self.env, self.folder / "caller.log", self._command_seconds)
-        try:
-            result: T = self._caller.call(f"{function.__module__}:{function.__qualname__}", args, kwargs)
-        except BaseException:
-            self._end_caller()
-            raise
+            self._caller = Caller(self.folder, self.env, self._command_seconds)
+        result: T = self._caller.call(f"{function.__module__}:{function.__qualname__}", args, kwargs)
         return result
 
     def call_by_name(self, place: str, *args: Any, **kwargs: Any) -> Any:
@@ -312,13 +307,9 @@ class Stack:
             servers.wait_until(lambda: b"beat: Starting" in log.read_bytes()[seen:], "Beat", process, log)
         return process
 
-    def _end_caller(self) -> None:
+    def _end(self) -> None:
         if self._caller is not None:
             self._caller.end()
-            self._caller = None
-
-    def _end(self) -> None:
-        self._end_caller()
         for program in self.programs:
             program.stop()
         if self._web_socket is not None:
@@ -340,23 +331,22 @@ def _call(place: str, args: Any, kwargs: Any) -> Any:
     return getattr(importlib.import_module(module), name)(*args, **kwargs)
 
 
-def _fork_for_calls(connection: Connection) -> None:
-    """Make each call that the connection asks for in a fork, until the connection ends or a call fails."""
-    while True:
-        try:
-            place, args, kwargs = json.loads(connection.recv_bytes())
-        except EOFError:
-            return
-        # The next fork finds the module read.
-        importlib.import_module(place.partition(":")[0])
-        pid = os.fork()
-        if not pid:
-            _answer(connection, place, args, kwargs)
-        if os.waitpid(pid, 0)[1]:
-            return
+def _fork_for_calls(address: str) -> NoReturn:
+    """Make each call that comes over a connection in a fork, which answers."""
+    # The kernel takes away the forks that have ended.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with Listener(address) as listener:
+        while True:
+            with listener.accept() as connection:
+                place, args, kwargs = json.loads(connection.recv_bytes())
+                # The next fork finds the module read.
+                importlib.import_module(place.partition(":")[0])
+                if not os.fork():
+                    _answer(connection, place, args, kwargs)
 
 
 def _answer(connection: Connection, place: str, args: Any, kwargs: Any) -> NoReturn:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         answer = json.dumps(_call(place, args, kwargs)).encode()
     except BaseException:
@@ -368,13 +358,12 @@ def _answer(connection: Connection, place: str, args: Any, kwargs: Any) -> NoRet
 
 
 def _main() -> None:
-    """Make the calls that a connection asks for, or one that the command line names, with its result as last line."""
+    """Make the calls that come to a socket, or one that the command line names, with its result as last line."""
     import django
 
     django.setup()
     if len(sys.argv) == 2:
-        _fork_for_calls(Connection(int(sys.argv[1])))
-        return
+        _fork_for_calls(sys.argv[1])
     place, args, kwargs = sys.argv[1:]
     result = _call(place, json.loads(args), json.loads(kwargs))
     sys.stdout.write(f"\n{json.dumps(result)}\n")

@@ -125,7 +125,7 @@ class Walk:
             emails = self.stack.worker.log.read_text().split("Content-Type: multipart/alternative;")
             to_guest = [email for email in emails if f"To: {self.guest_email}" in email]
             if len(to_guest) == count:
-                paths = [re.findall(r"^http://\S+(/invitations/\S+)$", email, re.MULTILINE) for email in to_guest]
+                paths = [re.findall(r"^\s*http://\S+(/invitations/\S+)$", email, re.MULTILINE) for email in to_guest]
                 return [f"{self.stack.url}{path}" for [path] in paths]
             assert time.monotonic() < deadline, f"{len(to_guest)} e-mails came within {MAIL_SECONDS} s, not {count}."
             time.sleep(0.1)
