@@ -23,7 +23,7 @@ from webhooks.views import new_secrets
 from webhooks.views.missed import tell_of_missed
 from winkhooks.paging import key_in
 
-PAGE = 20
+PAGE = 15
 # With more webhooks than these the list can be searched.
 SEARCHED_FROM = 11
 
