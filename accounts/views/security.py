@@ -56,9 +56,10 @@ class EmailChangeView(EmailView):
         """Have the link sent; where one was sent there lately say when to try again, and leave all as it is."""
         if not consume_email_verification_rate_limit(self.request, form.cleaned_data["email"], dry_run=True):
             form.add_error("email", self._sent_lately())
-            return self.form_invalid(form)
-        response: HttpResponse = super().form_valid(form)
-        return response
+            refused: HttpResponse = self.form_invalid(form)
+            return refused
+        asked: HttpResponse = super().form_valid(form)
+        return asked
 
     def _action_send(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | None:
         response: HttpResponse | None = super()._action_send(request, *args, **kwargs)
