@@ -7,8 +7,9 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
-        from accounts import email_change, second_factor, sign_in_audit
+        from accounts import email_change, second_factor, sessions, sign_in_audit
 
         sign_in_audit.connect()
         second_factor.connect()
         email_change.connect()
+        sessions.connect()

@@ -2,6 +2,7 @@ from typing import TYPE_CHECKING, Any
 
 from allauth.account import forms as allauth_forms
 from allauth.account.adapter import get_adapter as get_account_adapter
+from allauth.account.models import EmailAddress
 from allauth.core import context
 from allauth.core.internal.cryptokit import normalize_user_code
 from allauth.mfa import app_settings as mfa_settings
@@ -118,6 +119,15 @@ class EmailChangeForm(SignInPageForm, allauth_forms.AddEmailForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["email"].label = _("New e-mail address")
+
+    def clean_email(self) -> str:
+        waiting = EmailAddress.objects.get_new(self.user)
+        if waiting and waiting.email == self.cleaned_data["email"].lower():
+            raise ValidationError(
+                _("This address waits to be confirmed. Open the link that was sent there, or have it sent again.")
+            )
+        email: str = super().clean_email()
+        return email
 
 
 class PasswordConfirmForm(SignInPageForm, allauth_forms.ReauthenticateForm):

@@ -1,11 +1,8 @@
 """What Celery runs for accounts. What there is to send stands in the database."""
 
-from importlib import import_module
-
 from celery import shared_task
-from django.conf import settings
 
-from accounts import invitations, letters, outbox
+from accounts import invitations, letters, outbox, sessions
 
 
 @shared_task(soft_time_limit=outbox.SEND_SECONDS)
@@ -24,5 +21,5 @@ def send_letters() -> None:
 
 @shared_task
 def clear_sessions() -> None:
-    """Remove the sessions that have expired."""
-    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+    """Remove the sessions that have expired, and what was kept of those that have ended."""
+    sessions.purge()

@@ -126,12 +126,12 @@ LONG = "Varausjärjestelmienvälinentapahtumailmoitustenedelleenlähetyspalvelu"
 
 
 def make_hard_estate(webhook_count: int) -> dict[str, str]:
-    """Make an account of much that is hard to show; return the owner's address, and where its pages are, by name.
+    """Make an account of much that is hard to show; return a session of its owner, and where its pages are, by name.
 
     Names run from right to left or are one long word, an event has all of the 256 KB, an answer is a page of HTML.
     """
     from tests.bench.pages import NO_PAGES
-    from tests.security.cast import make_estate, path_values
+    from tests.security.cast import make_estate, path_values, signed_in
     from tests.security.routes import all_routes
 
     with transaction.atomic():
@@ -171,7 +171,7 @@ def make_hard_estate(webhook_count: int) -> dict[str, str]:
         )
     values = path_values(estate)
     return {
-        "email": estate.owner.email,
+        "session": str(signed_in(estate.owner).session.session_key),
         **{
             route.name: route.url(values)
             for route in all_routes()

@@ -4,6 +4,7 @@ from typing import Any
 
 from allauth.account import views as account
 from allauth.account.decorators import reauthentication_required
+from allauth.account.internal.flows.email_verification import consume_email_verification_rate_limit
 from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from allauth.account.models import EmailAddress
 from allauth.account.views import EmailView
@@ -15,15 +16,17 @@ from allauth.usersessions.models import UserSession
 from allauth.usersessions.views import ListUserSessionsView
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
+from accounts import limits
 from accounts.access import SignedInRequest
 from accounts.browsers import name_browser
+from accounts.views.session import WAIT_SECONDS
 
 
 class SecurityView(IndexView):
@@ -48,6 +51,25 @@ class EmailChangeView(EmailView):
     """Change the address: the new one takes the place of the old one once it is confirmed."""
 
     template_name = "accounts/email_change.html"
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Have the link sent; where one was sent there lately say when to try again, and leave all as it is."""
+        if not consume_email_verification_rate_limit(self.request, form.cleaned_data["email"], dry_run=True):
+            form.add_error("email", self._sent_lately())
+            refused: HttpResponse = self.form_invalid(form)
+            return refused
+        asked: HttpResponse = super().form_valid(form)
+        return asked
+
+    def _action_send(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | None:
+        response: HttpResponse | None = super()._action_send(request, *args, **kwargs)
+        if not self._did_send_verification_email:
+            messages.warning(request, self._sent_lately())
+        return response
+
+    def _sent_lately(self) -> str:
+        sent = _("A link was sent to this address a short while ago.")
+        return f"{sent} {limits.wait_sentence(WAIT_SECONDS)}"
 
 
 class SessionListView(ListUserSessionsView):

@@ -163,6 +163,47 @@ def test_that_an_address_is_taken_is_told_to_its_reader_alone(owner: User, stran
     assert not [text for text in texts if "http" in text]
 
 
+def test_the_link_is_sent_again_after_a_while(owner: User, time_machine: TimeMachineFixture) -> None:
+    time_machine.move_to(timezone.now())
+    client = confirmed(owner)
+    ask(client)
+    client.get("/security/")
+    again = {"email": "new.owner@example.com", "action_send": ""}
+    page = client.post("/security/email/", again, follow=True).content.decode()
+    assert "A link was sent to this address a short while ago. Try again in 5 minutes." in page
+    assert "A link is on its way" not in page
+    assert sent_letters() == []
+    time_machine.shift(timedelta(minutes=3, seconds=1))
+    assert "A link is on its way" in client.post("/security/email/", again, follow=True).content.decode()
+    [(_, _, text)] = sent_letters()
+    assert client.post(link_in(text)).status_code == 302
+
+
+def test_what_was_withdrawn_and_is_asked_for_again_at_once_is_not_said_to_be_sent(owner: User) -> None:
+    client = confirmed(owner)
+    ask(client)
+    client.post("/security/email/", {"email": "new.owner@example.com", "action_remove": ""})
+    sent_letters()
+    page = client.post("/security/email/", {"email": NEW, "action_add": ""}).content.decode()
+    assert "A link was sent to this address a short while ago. Try again in 5 minutes." in page
+    assert "A link was sent to new.owner@example.com" not in page
+    assert sent_letters() == []
+    assert "Waits to be confirmed" not in client.get("/security/").content.decode()
+
+
+def test_an_address_that_waits_is_not_called_that_of_the_user(owner: User) -> None:
+    client = confirmed(owner)
+    link = ask(client)
+    page = client.post("/security/email/", {"email": NEW, "action_add": ""}).content.decode()
+    assert "This address waits to be confirmed." in page
+    assert "This is your address already." not in page
+    page = client.post("/security/email/", {"email": owner.email, "action_add": ""}).content.decode()
+    assert "This is your address already." in page
+    client.post(link)
+    owner.refresh_from_db()
+    assert owner.email == "new.owner@example.com"
+
+
 def test_asking_is_limited(owner: User) -> None:
     client = confirmed(owner)
     forms = [{"email": f"somebody{number}@example.com", "action_add": ""} for number in range(6)]

@@ -2,11 +2,15 @@ from datetime import timedelta
 
 import pytest
 from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 from time_machine import TimeMachineFixture
 
+from accounts import sessions, tasks
 from accounts.models import User
 from tests.accounts.signing_in import is_signed_in, sign_in, signed_in
 from tests.conftest import PASSWORD
@@ -98,6 +102,44 @@ def test_it_ends_after_two_weeks_however_much_it_is_used(owner: User, time_machi
         assert is_signed_in(client)
     time_machine.shift(timedelta(hours=3))
     assert not is_signed_in(client)
+
+
+def test_the_oldest_ends_where_there_are_too_many(
+    owner: User, stranger: User, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    monkeypatch.setattr(sessions, "MOST_SESSIONS", 3)
+    another = signed_in(stranger)
+    oldest, second, *others = [signed_in(owner) for _ in range(4)]
+    with CaptureQueriesContext(connection) as queries:
+        others.append(signed_in(owner))
+    # Each sign-in looks at so many, however many there were.
+    with django_assert_max_num_queries(len(queries)):
+        newest = signed_in(owner)
+    assert UserSession.objects.filter(user=owner).count() == 3
+    assert [is_signed_in(client) for client in (oldest, second, *others)] == [False] * 3 + [True] * 2
+    assert is_signed_in(newest)
+    assert is_signed_in(another)
+
+
+def test_nothing_is_kept_of_those_that_have_ended(
+    owner: User, stranger: User, time_machine: TimeMachineFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "PURGE_BATCH", 2)
+    time_machine.move_to(timezone.now())
+    for _ in range(3):
+        signed_in(owner)
+    time_machine.shift(timedelta(days=10))
+    client = signed_in(stranger)
+    tasks.clear_sessions()
+    assert UserSession.objects.count() == 4
+    time_machine.shift(timedelta(days=5))
+    tasks.clear_sessions()
+    assert [session.user for session in UserSession.objects.all()] == [stranger]
+    assert Session.objects.count() == 1
+    assert is_signed_in(client)
+    client.post("/sign-out/")
+    tasks.clear_sessions()
+    assert not UserSession.objects.exists()
 
 
 def test_signing_out_ends_the_session_for_good(client: Client, owner: User) -> None:
