@@ -200,7 +200,11 @@ def _recover(owner: Owner, webhooks: Sequence[Webhook]) -> dict[str, str]:
     deliveries = _give_up(_announce(owner, webhooks))
     # What was made in the very millisecond in which a recovery begins is not in it.
     time.sleep(0.005)
-    span = {"since": f"{timezone.now() - timedelta(days=1):%Y-%m-%dT%H:%M}", "until": "9999-01-01T00:00"}
+    now = timezone.now()
+    span = {
+        name: f"{moment:%Y-%m-%dT%H:%M}"
+        for name, moment in (("since", now - timedelta(days=1)), ("until", now + timedelta(days=1)))
+    }
     fields = {"kind": Recovery.Kind.FAILED, "time_zone": "UTC", **span}
     for webhook in webhooks:
         owner.client.post(reverse("webhooks:recovery_create", args=[owner.account.pk, webhook.pk]), fields)
