@@ -13,8 +13,8 @@ from webhooks.models import Delivery, Webhook
 from winkhooks.uuid7 import first_uuid7_at, time_of
 
 PAGE = 25
-LOOKED_AT_MOST = 25_000
-"""Deliveries that a search for a state goes through: some 30 ms on PostgreSQL."""
+LOOKED_AT_MOST = 15_000
+"""Deliveries that a search for a state goes through: some 30 ms on PostgreSQL, where each has to be read."""
 LOOKED_AT_MOST_WITH_EVENTS = 5_000
 """The same where the event of each has to be fetched."""
 INDEXED = [Delivery.Status.DEAD, Delivery.Status.CANCELLED]
