@@ -494,7 +494,7 @@ class TestWhatUsersAreTold:
         client = signed_in(make_person("superuser", estate))
         client.post(f"/admin/accounts/user/{estate.owner.pk}/password/", STAFF_PASSWORD)
         [(to, subject, text)] = sent_letters()
-        assert (to, subject) == (estate.owner.email, "Salasanasi Winkhooksissa vaihdettiin")
+        assert (to, subject) == (estate.owner.email, "Winkhooks-salasanasi vaihdettiin")
         assert NEW_PASSWORD not in text
 
 
