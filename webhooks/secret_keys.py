@@ -1,14 +1,15 @@
 """Changing the key that encrypts the secrets in the database, beside whoever reads and writes them."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from uuid import UUID
+from typing import Any
 
 from allauth.mfa.models import Authenticator
 from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Cast
 
 from accounts.models import Letter
@@ -36,30 +37,34 @@ def reencrypt(batch_size: int = BATCH) -> Generator[Reencrypted, None, None]:
     first key encrypted is left as it is.
     """
     newest = Fernet(settings.WEBHOOK_SECRET_KEYS[0])
-    yield from _reencrypt_webhooks(newest, batch_size)
-    yield from _reencrypt_factors(newest, batch_size)
-    # What an e-mail to be sent is encrypted with matters for hours alone, and not at all once it has gone out.
-    yield from _reencrypt_letters(newest, batch_size)
-
-
-def _reencrypt_webhooks(newest: Fernet, batch_size: int) -> Generator[Reencrypted, None, None]:
     encrypted = {f"encrypted_{name}": Cast(name, models.TextField()) for name in SECRETS}
-    last_id: UUID | None = None
+    webhooks = Webhook.objects.without_secrets().exclude(secret="", previous_secret="").annotate(**encrypted)
+    factors = Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN)
+    # What an e-mail to be sent is encrypted with matters for hours alone, and not at all once it has gone out.
+    letters = Letter.objects.defer("text").annotate(encrypted=Cast("text", models.TextField()))
+    yield from _reencrypt_all(webhooks, _reencrypt_webhook, newest, batch_size)
+    yield from _reencrypt_all(factors, _reencrypt_factor, newest, batch_size)
+    yield from _reencrypt_all(letters, _reencrypt_letter, newest, batch_size)
+
+
+def _reencrypt_all(
+    rows: QuerySet[Any], reencrypt_one: Callable[[Any, Fernet, Reencrypted], None], newest: Fernet, batch_size: int
+) -> Generator[Reencrypted, None, None]:
+    last_id = None
     while True:
-        webhooks = Webhook.objects.without_secrets().exclude(secret="", previous_secret="").order_by("pk")
         with transaction.atomic():
-            after = webhooks if last_id is None else webhooks.filter(pk__gt=last_id)
-            batch = list(after.select_for_update(no_key=True, of=("self",)).annotate(**encrypted)[:batch_size])
+            after = rows if last_id is None else rows.filter(pk__gt=last_id)
+            batch = list(after.order_by("pk").select_for_update(no_key=True, of=("self",))[:batch_size])
             done = Reencrypted(0, [])
-            for webhook in batch:
-                _reencrypt_one(webhook, newest, done)
+            for row in batch:
+                reencrypt_one(row, newest, done)
         if not batch:
             return
         last_id = batch[-1].pk
         yield done
 
 
-def _reencrypt_one(webhook: Webhook, newest: Fernet, done: Reencrypted) -> None:
+def _reencrypt_webhook(webhook: Webhook, newest: Fernet, done: Reencrypted) -> None:
     older = [
         name
         for name in SECRETS
@@ -77,21 +82,6 @@ def _reencrypt_one(webhook: Webhook, newest: Fernet, done: Reencrypted) -> None:
     done.changed += len(older)
 
 
-def _reencrypt_factors(newest: Fernet, batch_size: int) -> Generator[Reencrypted, None, None]:
-    last_id = 0
-    while True:
-        with transaction.atomic():
-            factors = Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).filter(pk__gt=last_id)
-            batch = list(factors.order_by("pk").select_for_update(no_key=True)[:batch_size])
-            done = Reencrypted(0, [])
-            for factor in batch:
-                _reencrypt_factor(factor, newest, done)
-        if not batch:
-            return
-        last_id = batch[-1].pk
-        yield done
-
-
 def _reencrypt_factor(factor: Authenticator, newest: Fernet, done: Reencrypted) -> None:
     older = [
         name for name in FACTOR_SECRETS if name in factor.data and not _is_encrypted_with(newest, factor.data[name])
@@ -105,22 +95,6 @@ def _reencrypt_factor(factor: Authenticator, newest: Fernet, done: Reencrypted) 
         return
     factor.save(update_fields=["data"])
     done.changed += len(older)
-
-
-def _reencrypt_letters(newest: Fernet, batch_size: int) -> Generator[Reencrypted, None, None]:
-    last_id: UUID | None = None
-    while True:
-        with transaction.atomic():
-            letters = Letter.objects.defer("text").annotate(encrypted=Cast("text", models.TextField())).order_by("pk")
-            after = letters if last_id is None else letters.filter(pk__gt=last_id)
-            batch = list(after.select_for_update(no_key=True)[:batch_size])
-            done = Reencrypted(0, [])
-            for letter in batch:
-                _reencrypt_letter(letter, newest, done)
-        if not batch:
-            return
-        last_id = batch[-1].pk
-        yield done
 
 
 def _reencrypt_letter(letter: Letter, newest: Fernet, done: Reencrypted) -> None:
