@@ -93,6 +93,7 @@ class Proxy(NamedTuple):
     url: str
     host: str
     port: int
+    is_address: bool
 
 
 class Request(NamedTuple):
@@ -155,11 +156,11 @@ def _proxy_at(url: str) -> Proxy | None:
     parts = urlsplit(url)
     assert parts.hostname
     assert parts.port
-    host = parts.hostname
-    if _is_address(host):
+    host, is_address = parts.hostname, _is_address(parts.hostname)
+    if is_address:
         # In the one spelling under which libcurl looks for what is pinned, and in which `_open_socket` gets it.
         host = str(socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)[0][4][0])
-    return Proxy(url, host, parts.port)
+    return Proxy(url, host, parts.port, is_address)
 
 
 def _bracketed(host: str) -> str:
@@ -348,9 +349,9 @@ class _Transfer(Generic[Tag]):
         if not guard.allows_all(addresses):
             raise guard.Refused
         if self.proxy is None:
-            self._pin([(host, self.target.port, addresses)])
+            self._pin(host, self.target.port, addresses)
             return True
-        ways_out = self._addresses_of_proxy(self.proxy.host)
+        ways_out = self._addresses_of_proxy(self.proxy)
         if ways_out is None:
             return False
         self._lead_through(self.proxy, ways_out, addresses)
@@ -370,11 +371,11 @@ class _Transfer(Generic[Tag]):
             raise TimeoutError
         return None
 
-    def _addresses_of_proxy(self, host: str) -> names.Addresses | None:
-        if _is_address(host):
-            return (host,)
+    def _addresses_of_proxy(self, proxy: Proxy) -> names.Addresses | None:
+        if proxy.is_address:
+            return (proxy.host,)
         try:
-            return self._addresses_of(host)
+            return self._addresses_of(proxy.host)
         except (names.LookUpFailedError, TimeoutError):
             raise ProxyNotFoundError from None
 
@@ -382,16 +383,14 @@ class _Transfer(Generic[Tag]):
         """Have libcurl ask the proxy for the first of the addresses, of IPv4 where there is one: not all go further."""
         self.pinned = tuple(sorted(addresses, key=lambda address: ":" in address))
         self.ways_out = {(way_out, proxy.port) for way_out in ways_out}
-        self._pin([(proxy.host, proxy.port, ways_out)])
+        self._pin(proxy.host, proxy.port, ways_out)
         # Whatever host libcurl reads in the URL.
         self.curl.setopt(pycurl.CONNECT_TO, [f"::{_bracketed(self.pinned[0])}:{self.target.port}"])
 
-    def _pin(self, pins: list[tuple[str, int, names.Addresses]]) -> None:
+    def _pin(self, host: str, port: int, addresses: names.Addresses) -> None:
         if self.looking_up:
             self._count_look_up()
-        self.curl.setopt(
-            pycurl.RESOLVE, [f"+{_bracketed(host)}:{port}:{','.join(addresses)}" for host, port, addresses in pins]
-        )
+        self.curl.setopt(pycurl.RESOLVE, [f"+{_bracketed(host)}:{port}:{','.join(addresses)}"])
 
     def unfound(self, error: Exception) -> Answer:
         """Answer for a request that got no further than its look-up."""
