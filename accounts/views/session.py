@@ -9,10 +9,9 @@ from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect, render, resolve_url
 from django.utils.translation import gettext as _
 from django.views import csrf
-from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from django.views.i18n import set_language
@@ -37,7 +36,7 @@ class SignInView(LoginView):
         return str(self.get_success_url())
 
     def get_default_success_url(self) -> str:
-        return str(redirect(settings.LOGIN_REDIRECT_URL)["Location"])
+        return resolve_url(settings.LOGIN_REDIRECT_URL)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
@@ -48,12 +47,12 @@ class PasskeySignInView(LoginWebAuthnView):
     """Sign in with a passkey; the address and the password are not needed."""
 
     def get_success_url(self) -> str:
-        return str(redirect(settings.LOGIN_REDIRECT_URL)["Location"])
+        return resolve_url(settings.LOGIN_REDIRECT_URL)
 
     def form_invalid(self, form: Any) -> HttpResponse:
         messages.error(self.request, _("This passkey is not known here. Sign in with your password."))
         query = {REDIRECT_FIELD_NAME: self.request.POST.get(REDIRECT_FIELD_NAME, "")}
-        return redirect(f"{redirect('accounts:sign_in')['Location']}?{urlencode(query)}")
+        return redirect(f"{resolve_url('accounts:sign_in')}?{urlencode(query)}")
 
 
 class SignOutView(LogoutView):
@@ -67,7 +66,7 @@ sign_in = SignInView.as_view()
 passkey_sign_in = PasskeySignInView.as_view()
 sign_out = SignOutView.as_view()
 # Browsers send the address of the page to no other site, and the log does not have it either.
-password_new = never_cache(sensitive_post_parameters("password1", "password2")(PasswordResetFromKeyView.as_view()))
+password_new = sensitive_post_parameters("password1", "password2")(PasswordResetFromKeyView.as_view())
 
 
 def too_many_attempts_page(request: HttpRequest) -> HttpResponse:
