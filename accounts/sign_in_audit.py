@@ -6,7 +6,9 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from django.apps import apps
+from allauth.account.signals import email_changed, password_changed, password_reset, password_set
+from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authenticator_added, authenticator_removed, authenticator_reset
 from django.contrib.auth import signals
 from django.core.signals import request_finished
 from django.utils import timezone
@@ -24,28 +26,18 @@ _to_note: ContextVar[tuple[Callable[[], None], ...]] = ContextVar("to_note", def
 
 
 def connect() -> None:
-    """Listen to Django, and to allauth where it is installed."""
+    """Listen to Django and to allauth."""
     signals.user_logged_in.connect(note_sign_in, dispatch_uid="audit.signed_in")
     signals.user_logged_out.connect(note_sign_out, dispatch_uid="audit.signed_out")
     signals.user_login_failed.connect(note_failure_later, dispatch_uid="audit.sign_in_failed")
     request_finished.connect(note_failures, dispatch_uid="audit.answer_sent")
-    if apps.is_installed("allauth.account"):
-        from allauth.account.signals import email_changed, password_changed, password_reset, password_set
-
-        email_changed.connect(note_email, dispatch_uid="audit.email_changed")
-        password_changed.connect(note_password, dispatch_uid="audit.password_changed")
-        password_set.connect(note_password, dispatch_uid="audit.password_set")
-        password_reset.connect(note_password, dispatch_uid="audit.password_reset")
-    if apps.is_installed("allauth.mfa"):
-        from allauth.mfa.signals import (
-            authenticator_added,
-            authenticator_removed,
-            authenticator_reset,
-        )
-
-        authenticator_added.connect(note_factor_added, dispatch_uid="audit.factor_added")
-        authenticator_removed.connect(note_factor_removed, dispatch_uid="audit.factor_removed")
-        authenticator_reset.connect(note_factor_reset, dispatch_uid="audit.factor_reset")
+    email_changed.connect(note_email, dispatch_uid="audit.email_changed")
+    password_changed.connect(note_password, dispatch_uid="audit.password_changed")
+    password_set.connect(note_password, dispatch_uid="audit.password_set")
+    password_reset.connect(note_password, dispatch_uid="audit.password_reset")
+    authenticator_added.connect(note_factor_added, dispatch_uid="audit.factor_added")
+    authenticator_removed.connect(note_factor_removed, dispatch_uid="audit.factor_removed")
+    authenticator_reset.connect(note_factor_reset, dispatch_uid="audit.factor_reset")
 
 
 def note_sign_in(*, user: User, **kwargs: Any) -> None:
@@ -94,12 +86,12 @@ def note_password(*, user: User, **kwargs: Any) -> None:
     _note(Action.PASSWORD_CHANGED, user)
 
 
-def note_factor_added(*, user: User, authenticator: Any, **kwargs: Any) -> None:
+def note_factor_added(*, user: User, authenticator: Authenticator, **kwargs: Any) -> None:
     if not _come_along(authenticator):
         _note(Action.SECOND_FACTOR_ADDED, user)
 
 
-def note_factor_removed(*, user: User, authenticator: Any, **kwargs: Any) -> None:
+def note_factor_removed(*, user: User, authenticator: Authenticator, **kwargs: Any) -> None:
     if not _come_along(authenticator):
         _note(Action.SECOND_FACTOR_REMOVED, user)
 
@@ -108,9 +100,9 @@ def note_factor_reset(*, user: User, **kwargs: Any) -> None:
     _note(Action.SECOND_FACTOR_RESET, user)
 
 
-def _come_along(authenticator: Any) -> bool:
+def _come_along(authenticator: Authenticator) -> bool:
     """Tell whether these are recovery codes, which come with the first other factor and go with the last one."""
-    return bool(authenticator.type == authenticator.Type.RECOVERY_CODES)
+    return bool(authenticator.type == Authenticator.Type.RECOVERY_CODES)
 
 
 def _note(action: Action, user: User, changes: dict[str, tuple[str | None, str]] | None = None) -> None:
