@@ -4,7 +4,6 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib import admin, messages
-from django.contrib.admin import helpers
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.contrib.auth.forms import AdminPasswordChangeForm
@@ -205,7 +204,8 @@ class UserAdmin(NotingAdmin, ModelAdmin, BaseUserAdmin):  # type: ignore[type-ar
     def remove_second_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> TemplateResponse | None:
         """Ask first: the factors are gone for good, and one Go may take those of all users."""
         if "confirmed" not in request.POST:
-            return self._confirm_removal(request, queryset)
+            template, title = "admin/accounts/user/remove_second_factors.html", gettext("Remove second factors")
+            return self.confirm(request, template, title=title, action="remove_second_factors", rows=queryset)
         users = [user for user in queryset if self.has_change_permission(request, user)]
         removed = sum(second_factor.remove_all(user) for user in users)
         text = ngettext(
@@ -222,17 +222,6 @@ class UserAdmin(NotingAdmin, ModelAdmin, BaseUserAdmin):  # type: ignore[type-ar
             )
             self.message_user(request, text % {"count": refused}, messages.ERROR)
         return None
-
-    def _confirm_removal(self, request: HttpRequest, queryset: QuerySet[User]) -> TemplateResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "title": gettext("Remove second factors"),
-            "opts": self.opts,
-            "users": queryset,
-            "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
-            "media": self.media,
-        }
-        return TemplateResponse(request, "admin/accounts/user/remove_second_factors.html", context)
 
 
 @admin.register(Account)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin import helpers
 from django.contrib.admin.apps import AdminConfig
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth import REDIRECT_FIELD_NAME
@@ -16,6 +17,7 @@ from django.core.paginator import Paginator
 from django.db.models import DateTimeField, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import dateformat, timezone
 from django.utils.functional import cached_property
@@ -208,6 +210,21 @@ class ModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # has no type par
 
     def search_by_text(self, request: HttpRequest, queryset: QuerySet[Any], text: str) -> tuple[QuerySet[Any], bool]:
         return super().get_search_results(request, queryset, text)
+
+    def confirm(
+        self, request: HttpRequest, template: str, *, title: str, action: str, rows: QuerySet[Any]
+    ) -> TemplateResponse:
+        """Ask whether an action is to be done to these rows; yes comes as "confirmed" with the same form."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "rows": rows,
+            "action": action,
+            "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
+            "media": self.media,
+        }
+        return TemplateResponse(request, template, context)
 
     def tell(
         self, request: HttpRequest, changed: int, changed_text: "StrPromise", left: int, left_text: "StrPromise"

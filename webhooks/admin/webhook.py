@@ -2,7 +2,6 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin import helpers
 from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
@@ -254,7 +253,8 @@ class WebhookAdmin(ModelAdmin):
     def remove(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> TemplateResponse | None:
         """Ask first: a removed webhook never comes back."""
         if "confirmed" not in request.POST:
-            return self._confirm_removal(request, queryset)
+            template, title = "admin/webhooks/webhook/remove_confirmation.html", gettext("Remove webhooks")
+            return self.confirm(request, template, title=title, action="remove", rows=queryset)
         by = staff(request)
         changed = [webhook for webhook in queryset if webhook.remove(by=by)]
         self._log(request, changed, "removed")
@@ -270,17 +270,6 @@ class WebhookAdmin(ModelAdmin):
             ),
         )
         return None
-
-    def _confirm_removal(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> TemplateResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "title": gettext("Remove webhooks"),
-            "opts": self.opts,
-            "webhooks": queryset,
-            "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
-            "media": self.media,
-        }
-        return TemplateResponse(request, "admin/webhooks/webhook/remove_confirmation.html", context)
 
     def _log(self, request: HttpRequest, webhooks: list[Webhook], field: str) -> None:
         # Django translates the words of such a message when it shows them.
