@@ -73,6 +73,7 @@ def test_an_app_and_a_recovery_code(stack: Stack, open_page: OpenPage, scheme: s
         portal.see_heading(say("Security"))
         look.at("the security, without a second factor")
         page.get_by_role("link", name=say("Add an authenticator app"), exact=True).click()
+        portal.see_heading(say("Confirm that it is you"))
         look.at("the confirmation by password")
         confirm(portal, say)
         portal.see_heading(say("Add an authenticator app"))
@@ -122,6 +123,7 @@ def test_an_app_and_a_recovery_code(stack: Stack, open_page: OpenPage, scheme: s
 
         sign_out(page, say)
         page.get_by_role("link", name=say("I have forgotten my password"), exact=True).click()
+        portal.see_heading(say("Reset your password"))
         look.at("the page that resets a password")
         portal.field(labels.email).fill(email)
         page.get_by_role("button", name=say("Send the link"), exact=True).click()
@@ -173,8 +175,11 @@ def test_a_passkey(stack: Stack, open_page: OpenPage, scheme: str, labels: Label
         look.at("the passkeys")
         for link in (say("Rename"), labels.remove):
             page.get_by_role("main").get_by_role("link", name=link).first.click()
+            cancel = page.get_by_role("link", name=say("Cancel"), exact=True)
+            # The page has come.
+            expect(cancel).to_be_visible()
             look.at(link)
-            page.get_by_role("link", name=say("Cancel"), exact=True).click()
+            cancel.click()
 
         sign_out(page, say)
         look.at("the sign-in with a passkey")
