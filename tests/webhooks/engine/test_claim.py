@@ -13,7 +13,7 @@ from tests.webhooks.conftest import announce, make_webhook
 from webhooks.engine import claim as claim_module
 from webhooks.engine.claim import FIRST_CURSOR, Claim, claim, release, webhooks_with_work
 from webhooks.engine.dispatch import dispatch
-from webhooks.models import Delivery, Webhook
+from webhooks.models import Delivery, Event, Webhook
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]
 
@@ -24,7 +24,8 @@ def claim_all(taken: dict[UUID, int] | None = None, room: int = 1000, limit: int
 
 def make_due(account: Account, count: int = 1) -> None:
     announce(account, count=count)
-    while dispatch().events:
+    # Those of one dispatch are due at one moment, and none is the oldest.
+    while dispatch(limit=1).events:
         pass
 
 
@@ -107,10 +108,8 @@ def test_it_looks_past_a_webhook_with_a_deep_backlog(account: Account) -> None:
 
 
 def test_the_oldest_of_a_webhook_goes_first(account: Account, webhook: Webhook) -> None:
-    events = announce(account, count=5)
-    for _ in events:
-        # Those of one dispatch are due at one moment, and none is the oldest.
-        dispatch(limit=1)
+    make_due(account, 5)
+    events = Event.objects.order_by("id")
     assert [each.event_id for each in claim_all(room=3)] == [event.id for event in events[:3]]
 
 
