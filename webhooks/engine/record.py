@@ -1,12 +1,12 @@
 """Writing down what came of a batch: attempts, the states they lead to and the webhooks' health, in one transaction."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
@@ -19,10 +19,7 @@ from webhooks.engine.postgresql import array
 from webhooks.engine.transport import Answer, Phases, Request
 from webhooks.models import Attempt, Delivery, Webhook
 from webhooks.models.delivery import DeliveryQuerySet
-from winkhooks.uuid7 import uuid7_text
-
-# Headers hold no circles to look for.
-to_json = json.JSONEncoder(check_circular=False).encode
+from winkhooks.uuid7 import text_of, uuid7_text
 
 logger = structlog.get_logger(__name__)
 
@@ -171,7 +168,7 @@ def _save_at_once(results: list[Result], now: datetime) -> set[UUID]:
             {
                 "retry": Delivery.Priority.RETRY,
                 "now": now,
-                "id": array(result.claim.delivery_id for result in results),
+                "id": array(text_of(result.claim.delivery_id) for result in results),
                 "lease": array(result.claim.leased_until for result in results),
                 "url": array(result.request.url for result in results),
                 "http_status": array(result.answer.http_status for result in results),
@@ -227,7 +224,11 @@ def _save_attempts(results: list[Result]) -> None:
     # Django wraps the errors of execute(), but not those of copy(): a broken connection would look like a bug.
     with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(COPY_ATTEMPTS) as copy:
         for result in results:
-            copy.write_row(_row(result, to_json))
+            copy.write_row(_row(result, _to_json))
+
+
+def _to_json(headers: Sequence[tuple[str, str]]) -> str:
+    return orjson.dumps(headers).decode()
 
 
 def _row(result: Result, write_headers: Callable[[Sequence[tuple[str, str]]], object]) -> tuple[object, ...]:
@@ -235,7 +236,7 @@ def _row(result: Result, write_headers: Callable[[Sequence[tuple[str, str]]], ob
     answer = result.answer
     return (
         uuid7_text(),
-        str(result.claim.delivery_id),
+        text_of(result.claim.delivery_id),
         result.claim.attempt_number,
         str(answer.started_at),
         answer.duration_ms,
