@@ -11,7 +11,7 @@ from django.utils.translation import ngettext_lazy
 
 from webhooks import wake
 from webhooks.admin.filters import DeliveryFilter, EventFilter, WebhookFilter
-from webhooks.models import Attempt, Delivery
+from webhooks.models import Attempt, Delivery, Webhook
 from webhooks.models.delivery import DeliveryQuerySet
 from webhooks.operations import parts_of_queue
 from winkhooks.admin import LogAdmin, RecentFilter, change_link, exact_time, list_link, preformatted, two_lines
@@ -149,6 +149,9 @@ class DeliveryAdmin(LogAdmin):
     @admin.action(description=_("Retry now"), permissions=["work"])
     def retry_now(self, request: HttpRequest, queryset: DeliveryQuerySet) -> None:
         selected = queryset.count()
+        # Asked before: what it is narrowed by may not hold afterwards.
+        rested = Webhook.objects.filter(pk__in=queryset.order_by().unfinished().values("webhook"))
+        one_at_a_time = rested.filter(cooling_until__isnull=False).exists()
         changed = queryset.retry_now()
         wake.ring_on_commit()
         self.tell(
@@ -158,6 +161,14 @@ class DeliveryAdmin(LogAdmin):
             selected - changed,
             ENDED_ALREADY,
         )
+        if one_at_a_time:
+            self.message_user(
+                request,
+                _(
+                    "Where a webhook failed many times in a row, one delivery at a time is tried; others follow once "
+                    "the receiver takes one."
+                ),
+            )
 
     @admin.action(description=_("Cancel"), permissions=["work"])
     def cancel(self, request: HttpRequest, queryset: DeliveryQuerySet) -> None:

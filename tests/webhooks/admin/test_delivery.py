@@ -69,6 +69,19 @@ class TestActions:
         assert waiting.next_attempt_at is not None
         assert waiting.next_attempt_at <= timezone.now()
 
+    def test_retry_now_tells_what_webhooks_that_rest_get(
+        self, client: Client, webhook: Webhook, bells: list[str | None]
+    ) -> None:
+        said = (
+            "Where a webhook failed many times in a row, one delivery at a time is tried; others follow once the "
+            "receiver takes one."
+        )
+        assert said not in run(client, "delivery", "retry_now", make_delivery(webhook))
+        Webhook.objects.update(cooling_until=timezone.now())
+        content = run(client, "delivery", "retry_now", make_delivery(webhook), make_delivery(webhook))
+        assert "2 deliveries will be tried now." in content
+        assert said in content
+
     def test_cancel_ends_waiting_ones(self, client: Client, webhook: Webhook, bells: list[str | None]) -> None:
         waiting, ended = make_delivery(webhook), make_delivery(webhook, "SUCCEEDED")
         content = run(client, "delivery", "cancel", waiting, ended)
