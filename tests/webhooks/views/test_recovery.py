@@ -333,6 +333,17 @@ class TestDetail:
         assert "data-refresh" not in page
         assert "Cancel the recovery" not in page
 
+    def test_it_says_why_a_webhook_that_took_it_still_fails(
+        self, owner: User, webhook: Webhook, recovery: Recovery, detail_url: str
+    ) -> None:
+        said = "The webhook counts as failing all the same: what a recovery sends does not change how it stands."
+        client = client_of(owner)
+        assert said not in text_of(client.get(detail_url))
+        Webhook.objects.update(failing_since=timezone.now())
+        assert said in text_of(client.get(detail_url))
+        Delivery.objects.filter(status="SUCCEEDED").update(status="DEAD")
+        assert said not in text_of(client.get(detail_url))
+
     def test_it_says_who_cancelled_it(self, owner: User, manager: User, recovery: Recovery, detail_url: str) -> None:
         recoveries.cancel(recovery, manager)
         assert "Cancelled by Manager" in text_of(client_of(owner).get(detail_url))

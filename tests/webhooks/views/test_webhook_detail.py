@@ -103,7 +103,13 @@ def test_a_removed_webhook_can_be_read_and_nothing_else(
         ({}, ["Enabled and healthy", "Nothing was sent to it yet. What happens will be sent as it happens."]),
         (
             {"failing_since": EARLIER, "consecutive_failures": 1},
-            ["Failing", "24 Nov 2026, 08:30 UTC", "1 failure in a row", "for almost four days"],
+            [
+                "Failing",
+                "24 Nov 2026, 08:30 UTC",
+                "1 failure in a row",
+                "for almost four days",
+                "what a recovery sends, and test events, do not change how it stands.",
+            ],
         ),
         (
             {"failing_since": EARLIER, "consecutive_failures": 12, "cooling_until": LATER},
