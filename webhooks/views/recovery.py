@@ -61,7 +61,8 @@ def recovery_detail(request: SignedInRequest, account_id: UUID, webhook_id: UUID
         "standing": standing,
         "ended": recovery.total - standing.left - standing.waiting,
         # Whoever sees that it arrives wonders why the webhook fails.
-        "still_failing": standing.arrived and standing_of(webhook, timezone.now()) in (Standing.FAILING, Standing.RESTING),
+        "still_failing": standing.arrived
+        and standing_of(webhook, timezone.now()) in (Standing.FAILING, Standing.RESTING),
         "may_cancel": recovery.is_running and may_manage_webhooks(membership),
     }
     return render(request, "webhooks/recovery_detail.html", context)

@@ -294,7 +294,10 @@ class TestPageOfTheDelivery:
             "webhooks:delivery_detail", args=[delivery.webhook.account_id, delivery.webhook_id, delivery.pk]
         )
         page = " ".join(text_of(client_of(owner).get(url_of_delivery)).split())
-        assert "It failed. A test event is sent once. It counts in the figures of the webhook, and changes nothing else there." in page
+        assert (
+            "It failed. A test event is sent once. It counts in the figures of the webhook, and changes nothing else "
+            "there."
+        ) in page
         assert '<span class="badge">Test</span>' in page
         assert "<dd> 1 of 1 </dd>" in page
         assert "Replay" not in page
