@@ -72,7 +72,7 @@ class Action(models.TextChoices):
     TEST_EVENT_SENT = "test_event.sent", _("A test event was sent to the webhook “%(target)s”.")
     RECOVERY_STARTED = "recovery.started", _("A recovery of the webhook “%(target)s” was started.")
     RECOVERY_CANCELLED = "recovery.cancelled", _("A recovery of the webhook “%(target)s” was cancelled.")
-    DELIVERY_RETRIED = "delivery.retried", _("Deliveries to the webhook “%(target)s” were made due at once.")
+    DELIVERY_RETRIED = "delivery.retried", _("“Retry now” was used for deliveries to the webhook “%(target)s”.")
     DELIVERY_CANCELLED = "delivery.cancelled", _("Deliveries to the webhook “%(target)s” were cancelled.")
     DELIVERY_REDELIVERED = "delivery.redelivered", _("Deliveries to the webhook “%(target)s” were sent again.")
     SIGNED_IN = "sign_in.succeeded", _("%(target)s signed in.")
@@ -93,8 +93,8 @@ class Action(models.TextChoices):
 # What is done to many at a time, with how many.
 COUNTED: Mapping[str, Any] = {
     Action.DELIVERY_RETRIED: ngettext_lazy(
-        "%(count)d delivery to the webhook “%(target)s” was made due at once.",
-        "%(count)d deliveries to the webhook “%(target)s” were made due at once.",
+        "“Retry now” was used for %(count)d delivery to the webhook “%(target)s”.",
+        "“Retry now” was used for %(count)d deliveries to the webhook “%(target)s”.",
         "count",
     ),
     Action.DELIVERY_CANCELLED: ngettext_lazy(

@@ -6,11 +6,10 @@ from uuid import UUID
 
 from django import forms
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from webhooks.models import Event, EventType
-from webhooks.models.event_type import in_groups
+from webhooks.filters import event_type_choices
+from webhooks.models import Event
 from winkhooks import paging
 from winkhooks.paging import Page
 from winkhooks.time_fields import MomentField
@@ -41,6 +40,7 @@ class EventFilterForm(forms.Form):
     state = forms.ChoiceField(
         label=_("State"),
         required=False,
+        choices=[("", _("All")), *Event.Status.choices],
         widget=forms.Select(attrs={"class": "form-select"}),
         error_messages={"invalid_choice": _("There is no state “%(value)s”.")},
     )
@@ -49,15 +49,10 @@ class EventFilterForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        types = EventType.objects.only("key", "group", "group_fi")
-        groups = [(group, [(each.key, each.key) for each in members]) for group, members in in_groups(types)]
-        self._offer("type", groups)
-        self._offer("state", Event.Status.choices)
-
-    def _offer(self, name: str, choices: list[Any]) -> None:
-        field = self.fields[name]
-        assert isinstance(field, forms.ChoiceField)
-        field.choices = [("", gettext("All")), *choices]
+        type_field = self.fields["type"]
+        assert isinstance(type_field, forms.ChoiceField)
+        # Read once: they are checked, and shown.
+        type_field.choices = event_type_choices()
 
     def narrow(self, events: QuerySet[Event]) -> QuerySet[Event]:
         """Keep the events that fit; none where the filters cannot be read."""

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Case, Sum, Value, When
 from django.utils import timezone
 
-from webhooks.models import HourlyCount, Webhook
+from webhooks.models import Delivery, HourlyCount, Webhook
 from webhooks.models.roll_up import WITHIN_MS
 
 CARD_DAYS = 14
@@ -65,6 +65,20 @@ class Figures:
     @property
     def attempts(self) -> int:
         return self.succeeded + self.unsuccessful
+
+    def follow(self, last_delivery: Delivery | None) -> bool:
+        """Tell whether there is nothing only because attempts are counted a while after they were made.
+
+        The newest delivery of the webhook tells, so that nobody has to look for attempts. While it waits for its first
+        one, that of an older delivery may have been made just now.
+        """
+        if self.attempts or last_delivery is None:
+            return False
+        start = self.bars[0].start
+        if last_delivery.created_at >= start:
+            return last_delivery.attempt_count > 0 or last_delivery.next_attempt_at is not None
+        ended_at = last_delivery.finished_at
+        return ended_at is not None and ended_at >= start and last_delivery.status != Delivery.Status.CANCELLED
 
 
 def last_days(webhooks: Iterable[Webhook], days: int = CARD_DAYS) -> dict[UUID, Figures]:

@@ -31,7 +31,8 @@ class WebhookFilter(forms.Form):
     )
 
 
-def _event_type_choices() -> Iterable[Any]:
+def event_type_choices() -> Iterable[Any]:
+    """Return all event types by group, each with its name and its key, in the language of the page."""
     event_types = EventType.objects.only("key", "group", "group_fi", "title", "title_fi")
     groups = [
         (group, [(event_type.key, f"{event_type.localized_title} · {event_type.key}") for event_type in members])
@@ -44,11 +45,11 @@ class DeliveryFilter(forms.Form):
     status = forms.ChoiceField(
         label=_("State"), required=False, choices=[("", _("All")), *Delivery.Status.choices], widget=_SELECT
     )
-    type = forms.ChoiceField(label=_("Event"), required=False, choices=_event_type_choices, widget=_SELECT)
+    type = forms.ChoiceField(label=_("Event"), required=False, choices=event_type_choices, widget=_SELECT)
     since = MomentField(label=_("Created from"), required=False)
     until = MomentField(label=_("Created until"), required=False)
     event = forms.UUIDField(
-        label=_("Event ID"),
+        label=_("Event id"),
         required=False,
         widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off", "spellcheck": "false"}),
         error_messages={

@@ -99,6 +99,16 @@ def testable_event_types(webhook: Webhook) -> QuerySet[EventType]:
     return EventType.objects.filter(chosen | Q(pk=TEST_TYPE))
 
 
+def _why_untestable(key: str) -> str:
+    """Say why a webhook cannot be tested with a type that is not among its `testable_event_types`."""
+    named = EventType.objects.filter(pk=key).only("delivered").first()
+    if named is None:
+        return gettext("There is no event “%(value)s” to choose.") % {"value": key}
+    if not named.delivered:
+        return gettext("Webhooks do not get “%(key)s” yet, so it cannot be tested.") % {"key": key}
+    return gettext("This webhook does not get “%(key)s”. To test it, choose it in the webhook first.") % {"key": key}
+
+
 _STALE_PAGE = _("This page is out of date. Load it again.")
 
 
@@ -360,6 +370,9 @@ class TestEventForm(forms.Form):
     # Sent twice, as by a double click, it is one test event all the same.
     key = forms.UUIDField(widget=forms.HiddenInput, error_messages={"required": _STALE_PAGE, "invalid": _STALE_PAGE})
 
+    why_not_shown = ""
+    """Why another event than the one asked for is shown."""
+
     def __init__(self, *args: Any, webhook: Webhook, type: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         type_field = self.fields["type"]
@@ -368,7 +381,9 @@ class TestEventForm(forms.Form):
         type_field.queryset = types.defer("schema", "example")
         if not self.is_bound:
             # No key has a NUL, and PostgreSQL can look for none.
-            shown = types.filter(pk=_key_of(type).replace("\0", "")).first() or types.get(pk=TEST_TYPE)
+            key = _key_of(type).replace("\0", "")
+            shown = types.filter(pk=key).first() or types.get(pk=TEST_TYPE)
+            self.why_not_shown = _why_untestable(key) if key and shown.key != key else ""
             self.initial = {"type": shown, "object": _pretty(shown.example_object() or {}), "key": uuid.uuid4()}
 
     def renew_key(self) -> None:

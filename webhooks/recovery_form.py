@@ -58,9 +58,10 @@ class RecoveryForm(forms.Form):
         return name
 
     def clean_until(self) -> datetime:
-        # What happens from now on is sent anyway.
+        # To the end of that minute, so that it reads the same wherever it is shown. What happens from now on is sent
+        # anyway.
         until: datetime = self.cleaned_data["until"]
-        return min(until, timezone.now())
+        return min(_minute_of(until) + MINUTE - datetime.resolution, timezone.now())
 
     def clean(self) -> None:
         since, until = self.cleaned_data.get("since"), self.cleaned_data.get("until")
@@ -78,7 +79,7 @@ class RecoveryForm(forms.Form):
 
 def filled_in(kind: str, since: datetime, until: datetime) -> str:
     """Return the query with which the form asks for this, in the time zone of the reader."""
-    span = {"since": _minute_of(since), "until": _minute_of(until) + MINUTE}
+    span = {"since": _minute_of(since), "until": _minute_of(until)}
     moments = {name: f"{timezone.localtime(moment):%Y-%m-%dT%H:%M}" for name, moment in span.items()}
     return urlencode({"kind": kind, **moments, "time_zone": timezone.get_current_timezone_name()})
 
@@ -89,7 +90,7 @@ def _span(webhook: Webhook) -> dict[str, Any]:
     kind, since = Recovery.Kind.FAILED, webhook.failing_since or now - USUAL_SPAN
     if webhook.disabled_at:
         kind, since = Recovery.Kind.MISSED, webhook.disabled_at
-    return {"kind": kind, "since": _minute_of(since), "until": _minute_of(now) + MINUTE}
+    return {"kind": kind, "since": _minute_of(since), "until": _minute_of(now)}
 
 
 def _minute_of(moment: datetime) -> datetime:

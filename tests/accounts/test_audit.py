@@ -7,6 +7,7 @@ from django.core.signals import request_finished
 from django.db import DatabaseError, connection, transaction
 from django.test import Client, RequestFactory
 from django.utils import timezone
+from django.utils.translation import gettext, override
 from pytest_django import Settings
 
 from accounts import audit, invitations
@@ -162,6 +163,16 @@ class TestWhatIsRecorded:
         assert entry().sentence == "guest@example.com was invited."
         invitations.withdraw(invitation, by=owner)
         assert entry().sentence == "The invitation of guest@example.com was withdrawn."
+
+
+@pytest.mark.parametrize("language", ["en", "fi"])
+@pytest.mark.parametrize("count", [None, 1, 2])
+def test_a_retry_is_told_in_the_words_of_its_button(language: str, count: int | None) -> None:
+    with override(language):
+        retried = AuditEntry(action=Action.DELIVERY_RETRIED, count=count, target_name="Stalker")
+        assert gettext("Retry now") in retried.sentence
+        assert "Stalker" in retried.sentence
+        assert count is None or str(count) in retried.sentence
 
 
 class TestSigningIn:

@@ -119,7 +119,7 @@ ENGLISH = Labels(
     healthy="Enabled and healthy",
     failing="Failing",
     retrying="Retrying",
-    event_id="Event ID",
+    event_id="Event id",
 )
 FINNISH = Labels(
     language="fi",

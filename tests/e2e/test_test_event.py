@@ -19,8 +19,13 @@ pytestmark = [pytest.mark.e2e]
 
 TEAPOT = status(503, headers=[("Content-Type", "application/json")], body=b'{"error":"<b>busy</b>"}')
 NOTHING_CHANGED = {
-    "en": "It failed. A test event is sent once, and changes nothing at the webhook.",
-    "fi": "Se epäonnistui. Testitapahtuma lähetetään kerran, eikä se muuta webhookissa mitään.",
+    "en": (
+        "It failed. A test event is sent once. It counts in the figures of the webhook, and changes nothing else there."
+    ),
+    "fi": (
+        "Se epäonnistui. Testitapahtuma lähetetään kerran. Se näkyy webhookin luvuissa, eikä muuta webhookissa mitään "
+        "muuta."
+    ),
 }
 NO_JSON = {
     "en": "Object: This is not JSON: line 1, column 2 cannot be read.",

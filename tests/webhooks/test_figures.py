@@ -8,6 +8,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import Account
+from tests.webhooks.clocked import make_delivery
 from tests.webhooks.conftest import make_webhook
 from webhooks import figures
 from webhooks.figures import Bar, Figures
@@ -53,6 +54,32 @@ def test_the_bars_of_cards_are_days_with_today_last(
     assert shown(by_webhook[other.pk]) == [("11-23 00", 0, 7, 0)]
     assert len(by_webhook[webhook.pk].bars) == 14
     assert (by_webhook[webhook.pk].succeeded, by_webhook[webhook.pk].unsuccessful) == (7, 8)
+
+
+@pytest.mark.parametrize(
+    "status, fields, follow",
+    [
+        ("SUCCEEDED", {"attempt_count": 1}, True),
+        ("RETRYING", {"attempt_count": 1}, True),
+        # An older one may have been tried just now.
+        ("PENDING", {}, True),
+        ("CANCELLED", {"attempt_count": 0}, False),
+        ("DEAD", {"attempt_count": 10, "created_at": NOW - 15 * DAY, "finished_at": NOW}, True),
+        ("DEAD", {"attempt_count": 1, "created_at": NOW - 15 * DAY, "finished_at": NOW - 15 * DAY}, False),
+        ("CANCELLED", {"attempt_count": 1, "created_at": NOW - 15 * DAY, "finished_at": NOW}, False),
+    ],
+)
+def test_figures_follow_where_there_were_attempts(
+    webhook: Webhook, status: str, fields: dict[str, Any], follow: bool
+) -> None:
+    delivery = make_delivery(webhook, status)
+    for name, value in fields.items():
+        setattr(delivery, name, value)
+    [none_yet] = figures.last_days([webhook]).values()
+    assert none_yet.follow(delivery) == follow
+    assert not none_yet.follow(None)
+    count(webhook, HOUR, succeeded=1)
+    assert not figures.last_days([webhook])[webhook.pk].follow(delivery)
 
 
 def test_days_are_those_of_the_site(webhook: Webhook, settings: Settings) -> None:

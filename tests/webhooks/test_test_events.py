@@ -17,14 +17,14 @@ from accounts.models import Account, User
 from tests import receivers
 from tests.receivers import Receiver, closed_port, status
 from tests.webhooks.conftest import announce, make_webhook
-from webhooks import events, health, signing, test_events
+from webhooks import events, health, rollups, signing, test_events
 from webhooks.engine import transport
 from webhooks.engine.claim import claim
 from webhooks.engine.dispatch import dispatch
 from webhooks.engine.drain import drain
 from webhooks.engine.transport import Answer, Request
 from webhooks.events import InvalidPayload, PayloadTooLarge, ledger
-from webhooks.models import Attempt, Delivery, Event, EventType, Recovery, Webhook
+from webhooks.models import Attempt, Delivery, Event, EventType, HourlyCount, Recovery, Webhook
 from webhooks.models.event_type import TEST_TYPE
 from webhooks.recovery import count
 
@@ -169,6 +169,15 @@ class TestWhatComesOfIt:
         assert facts(webhook) == before
         assert ledger().balances
         assert ledger().unfinished == 0
+
+    def test_its_attempt_counts_in_the_figures(
+        self, account: Account, owner: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rollups, "SETTLED_AFTER", timedelta(seconds=-1))
+        with Receiver(status(503)) as receiver:
+            send_to(account, owner, receiver.url)
+        rollups.roll_up()
+        assert HourlyCount.objects.values_list("succeeded", "failed", "died").get() == (0, 0, 1)
 
     def test_a_success_does_not_end_the_trouble_of_the_webhook(self, listening_webhook: Webhook, owner: User) -> None:
         health.note([(listening_webhook.pk, False)] * 10)

@@ -11,10 +11,10 @@ from django.utils.translation import ngettext_lazy
 
 from webhooks import wake
 from webhooks.admin.filters import DeliveryFilter, EventFilter, WebhookFilter
-from webhooks.models import Attempt, Delivery
+from webhooks.models import Attempt, Delivery, Webhook
 from webhooks.models.delivery import DeliveryQuerySet
 from webhooks.operations import parts_of_queue
-from winkhooks.admin import LogAdmin, RecentFilter, change_link, exact_time, list_link, preformatted, two_lines
+from winkhooks.admin import LogAdmin, RecentFilter, change_link, exact_time, exactly, list_link, preformatted, two_lines
 
 ENDED_ALREADY = ngettext_lazy(
     "%(count)d delivery was left as it is: it has ended already.",
@@ -89,7 +89,7 @@ class DeliveryAdmin(LogAdmin):
         "webhook_and_account",
         "status_and_reason",
         "attempts_and_answer",
-        exact_time(Delivery, "next_attempt_at"),
+        "next_attempt",
     )
     list_filter = (WebhookFilter, EventFilter, "status", QueueFilter, "end_reason", RecentFilter)
     list_select_related = False
@@ -106,7 +106,7 @@ class DeliveryAdmin(LogAdmin):
         "attempts_link",
         "budget_start",
         "last_http_status",
-        exact_time(Delivery, "next_attempt_at"),
+        "next_attempt",
         exact_time(Delivery, "leased_until"),
         exact_time(Delivery, "created_at"),
         exact_time(Delivery, "finished_at"),
@@ -149,6 +149,9 @@ class DeliveryAdmin(LogAdmin):
     @admin.action(description=_("Retry now"), permissions=["work"])
     def retry_now(self, request: HttpRequest, queryset: DeliveryQuerySet) -> None:
         selected = queryset.count()
+        # Asked before: what it is narrowed by may not hold afterwards.
+        rested = Webhook.objects.filter(pk__in=queryset.order_by().unfinished().values("webhook"))
+        one_at_a_time = rested.filter(cooling_until__isnull=False).exists()
         changed = queryset.retry_now()
         wake.ring_on_commit()
         self.tell(
@@ -158,6 +161,14 @@ class DeliveryAdmin(LogAdmin):
             selected - changed,
             ENDED_ALREADY,
         )
+        if one_at_a_time:
+            self.message_user(
+                request,
+                _(
+                    "Where a webhook failed many times in a row, one delivery at a time is tried; others follow once "
+                    "the receiver takes one."
+                ),
+            )
 
     @admin.action(description=_("Cancel"), permissions=["work"])
     def cancel(self, request: HttpRequest, queryset: DeliveryQuerySet) -> None:
@@ -187,6 +198,16 @@ class DeliveryAdmin(LogAdmin):
     def attempts_and_answer(self, delivery: Delivery) -> SafeString:
         answer = f"HTTP {delivery.last_http_status}" if delivery.last_http_status else ""
         return two_lines(str(delivery.attempt_count), answer)
+
+    @admin.display(description=_("next attempt"), ordering="next_attempt_at")
+    def next_attempt(self, delivery: Delivery) -> SafeString | str:
+        """Return when it is tried; while its webhook rests, the earliest time at which it may be."""
+        due, rest_ends = delivery.next_attempt_at, delivery.webhook.cooling_until
+        if due is None:
+            return "-"
+        if rest_ends and rest_ends > max(due, timezone.now()):
+            return two_lines(exactly(rest_ends), _("at the earliest, when the webhook has rested"))
+        return exactly(due)
 
     @admin.display(description=_("account"))
     def account_link(self, delivery: Delivery) -> SafeString:

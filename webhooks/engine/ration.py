@@ -88,11 +88,15 @@ def _in_turn(webhook: Webhook, now: datetime) -> DeliveryQuerySet:
     due = due_of(webhook.pk, now)
     if webhook.cooling_until is None:
         return due
-    # The probe is the oldest delivery, whatever it is. With the first attempt of a new one each time, none of a webhook
-    # that keeps failing would ever come to its end. A replay decides nothing, and goes only where nothing else is due.
+    # The probe is what somebody asked for by hand, else the oldest delivery, whatever it is. With the first attempt of
+    # a new one each time, none of a webhook that keeps failing would ever come to its end. A replay decides nothing,
+    # and goes only where nothing else is due.
     due = due.order_by("pk")
     probes = due.exclude(priority=Delivery.Priority.REPLAY)
-    return probes if probes.exists() else due
+    for preferred in (probes.chosen_by_hand(webhook.cooling_until), probes):
+        if preferred.exists():
+            return preferred
+    return due
 
 
 def _allowed(webhook: Webhook, now: datetime) -> int:

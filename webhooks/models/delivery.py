@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import ClassVar, Self
 from uuid import UUID
 
@@ -43,37 +44,44 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         )
 
     def retry_now(self) -> int:
-        """Make unfinished deliveries due at once, and end the rest of their webhooks; return how many deliveries."""
-        return self._by_hand(Action.DELIVERY_RETRIED, lambda chosen: chosen._make_due())
+        """Make unfinished deliveries due at once, and end the rest of their webhooks; return how many deliveries.
 
-    def _make_due(self) -> int:
-        self._end_rest()
-        return self.unfinished().update(next_attempt_at=timezone.now())
+        Of a webhook that rests one of them is the probe.
+        """
+        return self._by_hand(Action.DELIVERY_RETRIED, lambda chosen: chosen._make_due(timezone.now()))
+
+    def _make_due(self, now: datetime) -> int:
+        self._end_rest(now)
+        return self.unfinished().update(next_attempt_at=now)
+
+    def chosen_by_hand(self, rested_since: datetime) -> Self:
+        """Keep those of a webhook, rested since then, for which somebody ended its rest: `_end_rest` marks them so."""
+        return self.filter(next_attempt_at=rested_since)
 
     def redeliver(self) -> int:
         """Take finished deliveries back to PENDING, due now, with a fresh budget; return how many.
 
         Attempts are numbered on. Those of webhooks that are disabled or removed stay: nothing would be sent.
         """
-        return self._by_hand(Action.DELIVERY_REDELIVERED, lambda chosen: chosen._send_again())
+        return self._by_hand(Action.DELIVERY_REDELIVERED, lambda chosen: chosen._send_again(timezone.now()))
 
-    def _send_again(self) -> int:
-        self._end_rest()
+    def _send_again(self, now: datetime) -> int:
+        self._end_rest(now)
         sent = self.filter(webhook__removed_at=None, webhook__enabled=True)
-        return sent._bring_back(Delivery.Priority.RETRY, None)
+        return sent._bring_back(Delivery.Priority.RETRY, None, now)
 
     def replay(self, recovery: Recovery) -> int:
         """Do the same for a recovery: they go last in line, to a disabled webhook too. The rest of a webhook stays."""
-        return self._bring_back(Delivery.Priority.REPLAY, recovery)
+        return self._bring_back(Delivery.Priority.REPLAY, recovery, timezone.now())
 
-    def _bring_back(self, priority: "Delivery.Priority", recovery: Recovery | None) -> int:
+    def _bring_back(self, priority: "Delivery.Priority", recovery: Recovery | None, now: datetime) -> int:
         return self.filter(next_attempt_at=None).update(
             status=Delivery.Status.PENDING,
             priority=priority,
             recovery=recovery,
             end_reason="",
             budget_start=models.F("attempt_count"),
-            next_attempt_at=timezone.now(),
+            next_attempt_at=now,
             finished_at=None,
         )
 
@@ -94,10 +102,12 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
             total += changed
         return total
 
-    def _end_rest(self) -> None:
-        """Let webhooks that are cooling down be tried at once, since somebody asks for it."""
-        now = timezone.now()
-        Webhook.objects.filter(pk__in=self.values("webhook"), cooling_until__gt=now).update(cooling_until=now)
+    def _end_rest(self, now: datetime) -> None:
+        """Let webhooks that are cooling down be tried at once, since somebody asks for it.
+
+        What is made due at the very moment at which the rest ends is what was asked for, and so comes first.
+        """
+        Webhook.objects.filter(pk__in=self.values("webhook"), cooling_until__isnull=False).update(cooling_until=now)
 
 
 class Delivery(models.Model):
@@ -210,6 +220,17 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event_id} → {self.webhook_id}"
+
+    def waits_for_another(self) -> bool:
+        """Tell whether another delivery goes before this one, due as it is, to show that its webhook works again."""
+        now = timezone.now()
+        if not Webhook.objects.filter(pk=self.webhook_id, cooling_until__isnull=False).exists():
+            return False
+        others = Delivery.objects.unfinished().filter(webhook=self.webhook_id).exclude(pk=self.pk)
+        if others.filter(leased_until__gt=now).exists():
+            return True
+        is_replay = self.priority == self.Priority.REPLAY
+        return is_replay and others.filter(next_attempt_at__lte=now).exclude(priority=self.Priority.REPLAY).exists()
 
 
 class Attempt(models.Model):

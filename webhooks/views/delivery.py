@@ -132,7 +132,7 @@ def action(view: DeliveryView) -> DeliveryView:
 def delivery_retry(request: SignedInRequest, account_id: UUID, webhook_id: UUID, delivery_id: UUID) -> HttpResponse:
     if _send_again(request, _get_changeable(request, account_id, webhook_id, delivery_id).retry_now):
         wake.ring_on_commit()
-        messages.success(request, _("The delivery will be tried now."))
+        messages.success(request, _when_retried(_get_delivery(account_id, webhook_id, delivery_id)))
     else:
         messages.warning(request, _("The delivery has ended already, so it will not be tried now."))
     return redirect("webhooks:delivery_detail", account_id, webhook_id, delivery_id)
@@ -204,6 +204,15 @@ def _get_changeable(
         Delivery.objects.only("pk"), pk=delivery_id, webhook=webhook_id, webhook__account=account_id
     )
     return Delivery.objects.filter(pk=delivery.pk)
+
+
+def _when_retried(delivery: Delivery) -> str:
+    if delivery.waits_for_another():
+        return _(
+            "The webhook failed many times in a row, so it gets one delivery at a time, and another one goes first. If "
+            "the receiver takes that one, this one follows; otherwise the webhook rests again before."
+        )
+    return _("The delivery will be tried now.")
 
 
 def _why_not_redelivered(delivery: Delivery) -> str:

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -15,6 +16,7 @@ from accounts.models import Membership
 from webhooks import recovery as recoveries
 from webhooks.models import Recovery, Webhook
 from webhooks.recovery_form import RecoveryForm
+from webhooks.standing import Standing, standing_of
 
 SAMPLE = 5
 LATEST = 10
@@ -58,6 +60,9 @@ def recovery_detail(request: SignedInRequest, account_id: UUID, webhook_id: UUID
         "recovery": recovery,
         "standing": standing,
         "ended": recovery.total - standing.left - standing.waiting,
+        # Whoever sees that it arrives wonders why the webhook fails.
+        "still_failing": standing.arrived
+        and standing_of(webhook, timezone.now()) in (Standing.FAILING, Standing.RESTING),
         "may_cancel": recovery.is_running and may_manage_webhooks(membership),
     }
     return render(request, "webhooks/recovery_detail.html", context)

@@ -177,6 +177,7 @@ def _cards(webhooks: list[Webhook]) -> list[dict[str, Any]]:
             "webhook": webhook,
             "state": standing_of(webhook, now),
             "figures": bars[webhook.pk],
+            "figures_follow": bars[webhook.pk].follow(last_deliveries.get(webhook.pk)),
             "last_delivery": last_deliveries.get(webhook.pk),
         }
         for webhook in webhooks

@@ -116,10 +116,14 @@ def _changing_parts(webhook: Webhook, query: QueryDict) -> dict[str, Any]:
 
 def _periods(webhook: Webhook) -> list[dict[str, Any]]:
     day, week, month = figures.last_day_week_and_month(webhook)
+    last_delivery = webhook.deliveries.order_by("-pk").first()
     return [
-        {"title": _("Last 24 hours"), "unit": "hour", "count": 24, "figures": day},
-        {"title": _("Last 7 days"), "unit": "day", "count": 7, "figures": week},
-        {"title": _("Last 30 days"), "unit": "day", "count": 30, "figures": month},
+        {"title": title, "unit": unit, "count": count, "figures": counted, "follow": counted.follow(last_delivery)}
+        for title, unit, count, counted in (
+            (_("Last 24 hours"), "hour", 24, day),
+            (_("Last 7 days"), "day", 7, week),
+            (_("Last 30 days"), "day", 30, month),
+        )
     ]
 
 

@@ -1,6 +1,7 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -69,6 +70,19 @@ class TestActions:
         assert waiting.next_attempt_at is not None
         assert waiting.next_attempt_at <= timezone.now()
 
+    def test_retry_now_tells_what_webhooks_that_rest_get(
+        self, client: Client, webhook: Webhook, bells: list[str | None]
+    ) -> None:
+        said = (
+            "Where a webhook failed many times in a row, one delivery at a time is tried; others follow once the "
+            "receiver takes one."
+        )
+        assert said not in run(client, "delivery", "retry_now", make_delivery(webhook))
+        Webhook.objects.update(cooling_until=timezone.now())
+        content = run(client, "delivery", "retry_now", make_delivery(webhook), make_delivery(webhook))
+        assert "2 deliveries will be tried now." in content
+        assert said in content
+
     def test_cancel_ends_waiting_ones(self, client: Client, webhook: Webhook, bells: list[str | None]) -> None:
         waiting, ended = make_delivery(webhook), make_delivery(webhook, "SUCCEEDED")
         content = run(client, "delivery", "cancel", waiting, ended)
@@ -118,6 +132,21 @@ class TestTimes:
         content = page(client, row_url("delivery", delivery.pk))
         assert content.count(self.shown) == 1
         assert "While a worker has it; no other one takes it before." in content
+
+    def test_of_the_next_attempt_at_a_webhook_that_rests(self, client: Client, webhook: Webhook) -> None:
+        delivery = make_delivery(webhook)
+        urls = (list_url("delivery"), row_url("delivery", delivery.pk))
+        Delivery.objects.update(next_attempt_at=self.moment)
+        Webhook.objects.update(cooling_until=self.moment + timedelta(days=1))
+        with time_machine.travel(self.moment + timedelta(days=2)):
+            contents = [page(client, url) for url in urls]
+        assert all(self.shown in content for content in contents)
+        with time_machine.travel(self.moment + timedelta(hours=1)):
+            contents = [page(client, url) for url in urls]
+        for content in contents:
+            assert self.shown not in content
+            assert "2026-11-25 05:10:07 UTC</time>" in content
+            assert "at the earliest, when the webhook has rested" in content
 
     def test_of_an_attempt(self, client: Client, attempt: Attempt) -> None:
         Attempt.objects.update(started_at=self.moment)

@@ -251,6 +251,46 @@ class TestCoolingDown:
         Delivery.objects.all().retry_now()
         assert len(take().claims) == 1
 
+    @pytest.mark.parametrize("rested", [1, 61])
+    def test_what_somebody_retries_by_hand_is_the_probe_and_the_only_one(
+        self, account: Account, failing: Webhook, frozen: TimeMachineFixture, rested: int
+    ) -> None:
+        make_due(account, 3)
+        oldest, chosen, _ = Delivery.objects.order_by("pk").values_list("pk", flat=True)
+        frozen.shift(rested)
+        Delivery.objects.filter(pk=chosen).retry_now()
+        frozen.shift(1)
+        assert [claimed.delivery_id for claimed in take().claims] == [chosen]
+        assert take().claims == []
+        # It failed: the oldest is the next probe, after a longer rest.
+        health.note([(failing.pk, False)])
+        Delivery.objects.filter(pk=chosen).update(leased_until=None, next_attempt_at=START + timedelta(hours=1))
+        assert self.rest_of(failing) == timedelta(minutes=2)
+        assert take().claims == []
+        frozen.shift(timedelta(minutes=2, seconds=1))
+        assert [claimed.delivery_id for claimed in take().claims] == [oldest]
+
+    def test_what_somebody_redelivers_is_the_probe(
+        self, account: Account, failing: Webhook, frozen: TimeMachineFixture
+    ) -> None:
+        make_due(account, 3)
+        chosen = Delivery.objects.latest("pk").pk
+        ended = Delivery.objects.filter(pk=chosen)
+        ended.update(status="DEAD", next_attempt_at=None, finished_at=START)
+        frozen.shift(1)
+        ended.redeliver()
+        assert [claimed.delivery_id for claimed in take().claims] == [chosen]
+
+    def test_a_replay_that_somebody_retries_goes_behind_the_others_all_the_same(
+        self, account: Account, failing: Webhook, frozen: TimeMachineFixture
+    ) -> None:
+        make_due(account, 2)
+        oldest, replay = Delivery.objects.order_by("pk").values_list("pk", flat=True)
+        Delivery.objects.filter(pk=replay).update(priority=Delivery.Priority.REPLAY)
+        frozen.shift(1)
+        Delivery.objects.filter(pk=replay).retry_now()
+        assert [claimed.delivery_id for claimed in take().claims] == [oldest]
+
 
 def test_after_ten_failures_a_receiver_is_left_alone(account: Account, loopback_allowed: None) -> None:
     with Receiver(status(500)) as receiver:

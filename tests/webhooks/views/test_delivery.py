@@ -397,6 +397,53 @@ class TestRetryNow:
         assert delivery.next_attempt_at <= timezone.now()
         assert bells == ["rung"]
 
+    ANOTHER_FIRST = (
+        "success: The webhook failed many times in a row, so it gets one delivery at a time, and another one goes "
+        "first. If the receiver takes that one, this one follows; otherwise the webhook rests again before."
+    )
+
+    def test_at_a_webhook_that_rests_it_is_tried_now_too(
+        self, owner: User, delivery: Delivery, webhook: Webhook
+    ) -> None:
+        make_delivery(webhook)
+        Webhook.objects.update(cooling_until=timezone.now() + timedelta(minutes=5))
+        assert message_of(post(owner, delivery, "retry")) == "success: The delivery will be tried now."
+
+    def test_while_another_one_tries_out_the_webhook_it_says_so(
+        self, owner: User, delivery: Delivery, webhook: Webhook
+    ) -> None:
+        under_way = make_delivery(webhook)
+        Delivery.objects.filter(pk=under_way.pk).update(leased_until=timezone.now() + timedelta(minutes=1))
+        assert message_of(post(owner, delivery, "retry")) == "success: The delivery will be tried now."
+        Webhook.objects.update(cooling_until=timezone.now())
+        assert message_of(post(owner, delivery, "retry")) == self.ANOTHER_FIRST
+
+    def test_a_replay_goes_behind_what_is_due_at_a_webhook_that_rests(
+        self, owner: User, delivery: Delivery, webhook: Webhook
+    ) -> None:
+        Delivery.objects.update(priority=Delivery.Priority.REPLAY)
+        Webhook.objects.update(cooling_until=timezone.now())
+        assert message_of(post(owner, delivery, "retry")) == "success: The delivery will be tried now."
+        make_delivery(webhook)
+        assert message_of(post(owner, delivery, "retry")) == self.ANOTHER_FIRST
+
+    @pytest.mark.parametrize(
+        "priority, said",
+        [
+            (1, "“Retry now” sends it although the webhook rests. If it fails, the webhook rests for longer."),
+            (2, "“Retry now” ends the rest of the webhook; what is no replay goes first."),
+        ],
+    )
+    def test_beside_the_button_stands_what_a_rest_means_for_it(
+        self, owner: User, delivery: Delivery, priority: int, said: str
+    ) -> None:
+        Delivery.objects.update(priority=priority)
+        assert 'id="retry-help"' not in page_of(owner, delivery)
+        Webhook.objects.update(cooling_until=timezone.now() + timedelta(minutes=5))
+        page = page_of(owner, delivery)
+        assert said in page
+        assert 'aria-describedby="retry-help"' in page
+
     def test_one_that_ended_meanwhile_is_left_alone(self, owner: User, delivery: Delivery, bells: list[str]) -> None:
         finish(delivery, "SUCCEEDED")
         message = message_of(post(owner, delivery, "retry"))

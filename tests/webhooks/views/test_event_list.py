@@ -163,6 +163,11 @@ class TestFilters:
         cancelled = announce(account, "booking.cancelled", 2)
         assert ids_on(show(owner, url, type="booking.cancelled")) == ids_of(cancelled)
 
+    def test_types_have_their_names_beside_their_keys(self, owner: User, url: str) -> None:
+        page = text_of(client_of(owner).get(url, headers={"accept-language": "fi"}))
+        assert '<option value="booking.created">Varaus luotu · booking.created</option>' in page
+        assert '<option value="booking.created">Booking created · booking.created</option>' in show(owner, url)
+
     @pytest.mark.parametrize("state, position", [("NEW", 2), ("DISPATCHED", 0), ("NO_SUBSCRIBERS", 1)])
     def test_by_state(self, account: Account, owner: User, url: str, state: str, position: int) -> None:
         make_webhook(account, "https://a.example/", "booking.created")

@@ -118,6 +118,29 @@ class TestForm:
     ) -> None:
         assert form_of(owner, url, type=name)["type"].key == key
 
+    @pytest.mark.parametrize(
+        "name, said",
+        [
+            ("no.such.event", "There is no event “no.such.event” to choose."),
+            ("<b>\0", "There is no event “&lt;b&gt;” to choose."),
+            ("account.under_review", "Webhooks do not get “account.under_review” yet, so it cannot be tested."),
+            (
+                "booking.created",
+                "This webhook does not get “booking.created”. To test it, choose it in the webhook first.",
+            ),
+        ],
+    )
+    def test_it_says_why_it_does_not_show_what_was_asked_for(
+        self, owner: User, listening_webhook: Webhook, url: str, name: str, said: str
+    ) -> None:
+        listening_webhook.event_types.set(EventType.objects.filter(key="spa.created"))
+        client = client_of(owner)
+        assert said in text_of(client.get(url, {"type": name}))
+        for query in ({}, {"type": "spa.created"}):
+            page = text_of(client.get(url, query))
+            assert "alert-warning" not in page
+            assert "An event is missing where it is not chosen in the webhook, or not delivered" in page
+
     def test_a_button_leads_to_the_example_without_a_script(self, owner: User, url: str, receiver: Receiver) -> None:
         response = client_of(owner).post(url, posted(load=""))
         assert response.headers["Location"] == f"{url}?type=booking.created"
@@ -271,7 +294,10 @@ class TestPageOfTheDelivery:
             "webhooks:delivery_detail", args=[delivery.webhook.account_id, delivery.webhook_id, delivery.pk]
         )
         page = " ".join(text_of(client_of(owner).get(url_of_delivery)).split())
-        assert "It failed. A test event is sent once, and changes nothing at the webhook." in page
+        assert (
+            "It failed. A test event is sent once. It counts in the figures of the webhook, and changes nothing else "
+            "there."
+        ) in page
         assert '<span class="badge">Test</span>' in page
         assert "<dd> 1 of 1 </dd>" in page
         assert "Replay" not in page

@@ -103,7 +103,13 @@ def test_a_removed_webhook_can_be_read_and_nothing_else(
         ({}, ["Enabled and healthy", "Nothing was sent to it yet. What happens will be sent as it happens."]),
         (
             {"failing_since": EARLIER, "consecutive_failures": 1},
-            ["Failing", "24 Nov 2026, 08:30 UTC", "1 failure in a row", "for almost four days"],
+            [
+                "Failing",
+                "24 Nov 2026, 08:30 UTC",
+                "1 failure in a row",
+                "for almost four days",
+                "what a recovery sends, and test events, do not change how it stands.",
+            ],
         ),
         (
             {"failing_since": EARLIER, "consecutive_failures": 12, "cooling_until": LATER},
@@ -180,6 +186,18 @@ def test_it_shows_figures_and_response_times_of_three_times(owner: User, webhook
     assert page.count('<dd class="number">at most 50 ms</dd>') == 3
     assert page.count('<dd class="number">more than 10 s</dd>') == 3
     assert re.search(r'<th scope="row">22 Nov 2026</th>\s*<td>20</td>\s*<td>0</td>\s*<td>3</td>', page)
+
+
+def test_until_figures_are_there_it_says_so(owner: User, webhook: Webhook, detail_url: str) -> None:
+    client = client_of(owner)
+    with time_machine.travel(NOW, tick=False):
+        assert text_of(client.get(detail_url)).count("No attempts") == 3
+    with time_machine.travel(NOW - timedelta(days=3), tick=False):
+        make_delivery(webhook, "SUCCEEDED", attempt_count=1)
+    with time_machine.travel(NOW, tick=False):
+        page = text_of(client.get(detail_url))
+    # None in the last 24 hours, but some in the last 7 days and 30.
+    assert (page.count("No attempts"), page.count("No figures yet")) == (1, 2)
 
 
 def test_the_filters_stand_in_the_url(owner: User, webhook: Webhook, detail_url: str) -> None:

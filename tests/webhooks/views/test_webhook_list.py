@@ -148,6 +148,9 @@ def test_it_shows_the_last_delivery(owner: User, webhook: Webhook, list_url: str
 def test_it_draws_the_last_14_days(owner: User, webhook: Webhook, list_url: str) -> None:
     client = client_of(owner)
     assert "No attempts" in text_of(client.get(list_url))
+    make_delivery(webhook, "SUCCEEDED", attempt_count=1)
+    page = text_of(client.get(list_url))
+    assert ("No figures yet" in page, "No attempts" in page) == (True, False)
     HourlyCount.objects.create(webhook=webhook, hour=timezone.now(), succeeded=12, failed=3, died=1)
     page = text_of(client.get(list_url))
     assert (
