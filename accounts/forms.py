@@ -309,3 +309,7 @@ class NewUserForm(UserCreationForm):
         self.fields["name"].required = True
         for name in ("password1", "password2"):
             self.fields[name].widget.attrs["class"] = "form-control"
+
+    def validate_password_for_user(self, user: User) -> None:
+        """Say what is wrong with the password at the field for it; Django does so at its confirmation."""
+        super().validate_password_for_user(user, "password1")  # type: ignore[misc]  # the types do not know it yet
