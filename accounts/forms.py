@@ -146,6 +146,7 @@ class CodeForm(SignInPageForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["code"].label = _("Code")
+        self.fields["code"].widget.attrs["inputmode"] = "numeric"
 
     def clean_code(self) -> str:
         """Refuse a code that was used before; allauth does so for the half a minute in which an app shows it alone.
@@ -180,7 +181,6 @@ class AppAddForm(CodeForm, ActivateTOTPForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["code"].label = _("Code that the app shows")
-        self.fields["code"].widget.attrs["inputmode"] = "numeric"
 
 
 class CredentialForm(forms.BaseForm):
