@@ -3,15 +3,22 @@
 A stranger gets 404, so that no answer tells whether an id exists; a member whose role does not suffice gets 403.
 """
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.shortcuts import get_object_or_404
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods
 
+from accounts import limits
 from accounts.models import Account, Membership, Role, User
 
 MAY_MANAGE_WEBHOOKS = (Role.OWNER, Role.MANAGER)
@@ -23,6 +30,8 @@ ROLE_RIGHTS = {
     Role.MANAGER: _("Sees the webhooks, creates them and changes them."),
     Role.VIEWER: _("Sees the webhooks and cannot change them."),
 }
+
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 
 class SignedInRequest(HttpRequest):
@@ -68,3 +77,29 @@ def may_manage_webhooks(membership: Membership) -> bool:
 
 def may_manage_members(membership: Membership) -> bool:
     return membership.role in MAY_MANAGE_MEMBERS
+
+
+def action(page: str, *ids: str) -> Callable[[View], View]:
+    """Let a view that has no page of its own, only a button on the URL named `page`, be reached by POST alone.
+
+    Who comes otherwise, as from the sign-in after a session has ended, is led to `page`. `ids` names what of the view's
+    path stands in that of `page`; strangers to the account get 404. Where the view raises TooMany, the answer is 429.
+    """
+
+    def decorate(view: View) -> View:
+        @require_http_methods(["GET", "HEAD", "POST"])
+        @wraps(view)
+        def acted(request: HttpRequest, **path: Any) -> HttpResponseBase:
+            if request.method != "POST":
+                if "account_id" in ids:
+                    get_membership(request.user, path["account_id"])
+                return redirect(reverse(page, kwargs={name: path[name] for name in ids}))
+            try:
+                response: HttpResponseBase = view(request, **path)
+            except limits.TooMany as error:
+                response = limits.refused(render(request, "429.html", {"explanation": str(error)}), error)
+            return response
+
+        return cast(View, acted)
+
+    return decorate

@@ -44,7 +44,7 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # has no
     formset = MembershipFormSet
     extra = 0
     autocomplete_fields = ("account", "user")
-    readonly_fields = ("created_at",)
+    readonly_fields: ClassVar[Any] = (exact_time(Membership, "created_at"),)
     verbose_name_plural = _("memberships")
 
 
@@ -134,6 +134,7 @@ class UserAdmin(NotingAdmin, ModelAdmin, BaseUserAdmin):  # type: ignore[type-ar
         "changed": audit.Action.USER_CHANGED,
     }
     change_password_form = StaffPasswordForm
+    dates: ClassVar[Any] = (exact_time(User, "last_login"), exact_time(User, "date_joined"))
 
     list_display = (
         "email",
@@ -148,14 +149,14 @@ class UserAdmin(NotingAdmin, ModelAdmin, BaseUserAdmin):  # type: ignore[type-ar
     search_fields = ("email", "name")
     search_help_text = _("An e-mail address, a name or the beginning of an id.")
     ordering = ("email",)
-    readonly_fields = ("id", "last_login", "date_joined")
+    readonly_fields: ClassVar[Any] = ("id", *dates)
     inlines = (MembershipInline,)
     actions = ("remove_second_factors",)
     fieldsets = (
         (None, {"fields": ("id", "email", "password")}),
         (_("About"), {"fields": ("name", "language")}),
         (_("Permissions"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        (_("Important dates"), {"fields": ("last_login", "date_joined")}),
+        (_("Important dates"), {"fields": dates}),
     )
     add_fieldsets = (
         (
@@ -232,8 +233,8 @@ class AccountAdmin(ModelAdmin):
     list_filter = ("created_at",)
     search_fields = ("name",)
     search_help_text = _("A name or the beginning of an id.")
-    fields = ("id", "name", "created_at", "webhooks_link", "events_link")
-    readonly_fields = ("id", "created_at", "webhooks_link", "events_link")
+    fields: ClassVar[Any] = ("id", "name", exact_time(Account, "created_at"), "webhooks_link", "events_link")
+    readonly_fields: ClassVar[Any] = tuple(field for field in fields if field != "name")
     inlines = (MembershipInline,)
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
@@ -276,8 +277,8 @@ class MembershipAdmin(ModelAdmin):
     search_fields = ("user__email", "user__name", "account__name")
     search_help_text = _("A person, an account, or the beginning of the id of one.")
     ordering = ("-id",)
-    fields = ("id", "user", "account", "role", "created_at")
-    readonly_fields = ("id", "created_at")
+    fields: ClassVar[Any] = ("id", "user", "account", "role", exact_time(Membership, "created_at"))
+    readonly_fields: ClassVar[Any] = tuple(field for field in fields if field not in ("user", "account", "role"))
     autocomplete_fields = ("user", "account")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
@@ -341,7 +342,7 @@ class InvitationAdmin(ReadOnlyAdmin):
     search_ids = ("id", "account__id")
     search_fields = ("email", "account__name", "invited_by__email")
     search_help_text = _("An e-mail address, an account, or the beginning of the id of an invitation or account.")
-    fields = (
+    fields: ClassVar[Any] = (
         "id",
         "email",
         "account_link",
@@ -349,13 +350,13 @@ class InvitationAdmin(ReadOnlyAdmin):
         "state",
         "invited_by",
         "language",
-        "created_at",
-        "expires_at",
-        "send_after",
-        "sent_at",
-        "accepted_at",
+        exact_time(Invitation, "created_at"),
+        exact_time(Invitation, "expires_at"),
+        exact_time(Invitation, "send_after"),
+        exact_time(Invitation, "sent_at"),
+        exact_time(Invitation, "accepted_at"),
         "accepted_by",
-        "withdrawn_at",
+        exact_time(Invitation, "withdrawn_at"),
         "withdrawn_by",
     )
     actions = ("withdraw",)

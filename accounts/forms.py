@@ -146,6 +146,7 @@ class CodeForm(SignInPageForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["code"].label = _("Code")
+        self.fields["code"].widget.attrs["inputmode"] = "numeric"
 
     def clean_code(self) -> str:
         """Refuse a code that was used before; allauth does so for the half a minute in which an app shows it alone.
@@ -180,7 +181,6 @@ class AppAddForm(CodeForm, ActivateTOTPForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["code"].label = _("Code that the app shows")
-        self.fields["code"].widget.attrs["inputmode"] = "numeric"
 
 
 class CredentialForm(forms.BaseForm):
@@ -309,3 +309,7 @@ class NewUserForm(UserCreationForm):
         self.fields["name"].required = True
         for name in ("password1", "password2"):
             self.fields[name].widget.attrs["class"] = "form-control"
+
+    def validate_password_for_user(self, user: User) -> None:
+        """Say what is wrong with the password at the field for it; Django does so at its confirmation."""
+        super().validate_password_for_user(user, "password1")  # type: ignore[misc]  # the types do not know it yet

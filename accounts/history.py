@@ -6,13 +6,14 @@ from typing import Any
 
 from django import forms
 from django.db.models import Max, QuerySet
-from django.utils import dateformat, timezone
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.audit import KINDS, KINDS_WITHOUT_ACCOUNT, AuditEntry, Door, actions_of
 from accounts.models import Account, Role
+from webhooks.templatetags.times import exact_time
 from winkhooks.time_fields import DayField
 from winkhooks.uuid7 import first_uuid7_at
 
@@ -134,5 +135,5 @@ def _in_words(field: str, value: Any) -> str:
     if field == "event_types" and value is not None:
         return ", ".join(value) or gettext("All events")
     if field in ("since", "until", "previous_secret_valid_until") and value:
-        return dateformat.format(timezone.localtime(datetime.fromisoformat(value)), "Y-m-d H:i:s T")
+        return exact_time(datetime.fromisoformat(value))
     return "" if value is None else str(value)

@@ -220,7 +220,7 @@ def test_the_mail_server_is_read_from_its_url(value: str, expected: str) -> None
 
 
 def test_without_a_mail_server_emails_are_written_to_the_output() -> None:
-    assert setting("EMAIL_BACKEND") == "django.core.mail.backends.console.EmailBackend"
+    assert setting("EMAIL_BACKEND") == "winkhooks.emails.ConsoleBackend"
 
 
 def test_the_heartbeat_beats_only_where_somebody_listens() -> None:

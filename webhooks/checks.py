@@ -69,7 +69,7 @@ def check_encryption_keys_are_secret(**kwargs: Any) -> list[CheckMessage]:
 
 @register
 def check_emails_reach_people(**kwargs: Any) -> list[CheckMessage]:
-    if settings.DEBUG or not settings.EMAIL_BACKEND.endswith(".console.EmailBackend"):
+    if settings.DEBUG or settings.EMAIL_BACKEND != "winkhooks.emails.ConsoleBackend":
         return []
     return [
         CheckWarning(

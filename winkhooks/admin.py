@@ -277,6 +277,16 @@ class LogAdmin(ReadOnlyAdmin):
     def search_by_text(self, request: HttpRequest, queryset: QuerySet[Any], text: str) -> tuple[QuerySet[Any], bool]:
         return queryset.none(), False
 
+    def heading(self, row: Any) -> str:
+        """Return what the page of a row is headed with: by itself a row that others name knows their ids alone."""
+        return str(row)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        context["subtitle"] = self.heading(context["original"])
+        return super().render_change_form(request, context, *args, **kwargs)
+
 
 class ParentFilter(admin.SimpleListFilter):
     """Names the row that a link narrowed the list to, and leads back to all; without such a link it is not there."""

@@ -5,9 +5,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
+from django.core.mail import EmailMessage, EmailMultiAlternatives
+from django.core.mail.backends import console
 from django.template.loader import render_to_string
 from django.utils import translation
+
+from webhooks.readable import visible
 
 
 def compose(
@@ -39,3 +42,12 @@ def compose(
     )
     email.attach_alternative(render_to_string(f"{template}.html", words), "text/html")
     return email
+
+
+class ConsoleBackend(console.EmailBackend):
+    """Write e-mails to the output for people to read: Django writes them as they go out, with links cut in pieces."""
+
+    def write_message(self, message: EmailMessage) -> None:
+        to = ", ".join(message.recipients())
+        # At once, since a worker makes one entry of its log of it.
+        self.stream.write(f"\nTo: {to}\nSubject: {message.subject}\n\n{visible(str(message.body))}\n{'-' * 79}\n")

@@ -129,6 +129,8 @@ def email_settings(name: str) -> dict[str, str | int | bool | None]:
             f"{name} must be a URL with a host, as in smtp+tls://user:password@mail.example.com."
         )
     config: dict[str, str | int | bool | None] = env.email_url_config(value)
+    if scheme == "consolemail":
+        config["EMAIL_BACKEND"] = "winkhooks.emails.ConsoleBackend"
     config["EMAIL_PORT"] = config["EMAIL_PORT"] or {"smtp+tls": 587, "smtp+ssl": 465}.get(scheme, 25)
     return {setting: chosen for setting, chosen in config.items() if setting.startswith("EMAIL_")}
 

@@ -10,10 +10,10 @@ from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from accounts import invitations, limits
-from accounts.access import SignedInRequest, get_owner_membership, readable_accounts
+from accounts.access import SignedInRequest, action, get_owner_membership, readable_accounts
 from accounts.forms import InvitationForm, NewUserForm
 from accounts.models import Account, Invitation, User
 from accounts.views.membership import tab_context
@@ -40,15 +40,11 @@ def invitation_create(request: SignedInRequest, account_id: UUID) -> HttpRespons
 
 
 @login_required
-@require_POST
+@action("accounts:account_managers", "account_id")
 def invitation_resend(request: SignedInRequest, account_id: UUID, invitation_id: UUID) -> HttpResponse:
     get_owner_membership(request.user, account_id)
     invitation = _get_open_invitation(account_id, invitation_id)
-    try:
-        sent = invitations.resend(invitation, by=request.user)
-    except limits.TooMany as error:
-        return limits.refused(render(request, "429.html", {"explanation": str(error)}), error)
-    if sent:
+    if invitations.resend(invitation, by=request.user):
         messages.success(
             request,
             _("A new e-mail is on its way to %(email)s. Links sent before no longer work.")

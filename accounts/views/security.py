@@ -21,10 +21,9 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_POST
 
 from accounts import limits
-from accounts.access import SignedInRequest
+from accounts.access import SignedInRequest, action
 from accounts.browsers import name_browser
 from accounts.views.session import WAIT_SECONDS
 
@@ -106,7 +105,7 @@ def password_set(request: SignedInRequest) -> HttpResponseBase:
 
 
 @login_required
-@require_POST
+@action("usersessions_list")
 def session_end(request: SignedInRequest, session_id: int) -> HttpResponse:
     """Sign out one session of the user, on whatever device it is."""
     session = get_object_or_404(UserSession, pk=session_id, user=request.user)

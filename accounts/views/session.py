@@ -13,10 +13,10 @@ from django.shortcuts import redirect, render, resolve_url
 from django.utils.translation import gettext as _
 from django.views import csrf
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_POST
 from django.views.i18n import set_language
 
 from accounts import limits
+from accounts.access import action
 from accounts.models import User
 
 SIGN_IN_PAGES = ("accounts:sign_in", "account_login")
@@ -64,7 +64,7 @@ class SignOutView(LogoutView):
 
 sign_in = SignInView.as_view()
 passkey_sign_in = PasskeySignInView.as_view()
-sign_out = SignOutView.as_view()
+sign_out = action("accounts:home")(SignOutView.as_view())
 # Browsers send the address of the page to no other site, and the log does not have it either.
 password_new = sensitive_post_parameters("password1", "password2")(PasswordResetFromKeyView.as_view())
 
@@ -88,7 +88,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return csrf.csrf_failure(request, reason)
 
 
-@require_POST
+@action("accounts:home")
 def language_set(request: HttpRequest) -> HttpResponseBase:
     """Remember the language in a cookie, and for whoever is signed in; go back to where the change was made."""
     language = request.POST.get("language")

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -35,6 +36,20 @@ def test_it_says_who_did_what(account: Account, owner: User, webhook: Webhook) -
     page = page_of(owner, account)
     for words in ("The webhook “Wink Stalker” was disabled.", "Owner", "Portal", "127.0.0.1"):
         assert words in page
+
+
+@pytest.mark.parametrize("language, shown", [("en", "1 Dec 2026, 14:30:00 EET"), ("fi", "1.12.2026 klo 14.30.00 EET")])
+@pytest.mark.parametrize("field", ["since", "until", "previous_secret_valid_until"])
+def test_times_in_it_are_written_as_elsewhere(
+    account: Account, owner: User, field: str, language: str, shown: str
+) -> None:
+    changes = {field: (None, datetime(2026, 12, 1, 12, 30, tzinfo=UTC))}
+    audit.record(Action.SECRET_ROTATED, account=account.pk, actor=owner, target="Wink Stalker", changes=changes)
+    client = client_of(owner)
+    client.cookies["winkhooks_time_zone"] = "Europe/Helsinki"
+    page = client.get(url_of(account), headers={"accept-language": language}).text
+
+    assert f'title="2026-12-01 12:30:00.000 UTC">{shown}</time>' in page
 
 
 def test_others_accounts_are_not_in_it(account: Account, owner: User, stranger: User, webhook: Webhook) -> None:

@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from accounts import invitations
 from accounts.audit import AuditEntry
 from accounts.models import Account, Invitation, Membership, Role, User
 from tests.conftest import PASSWORD, client_of, make_member, make_user
+from tests.webhooks.admin.pages import inexact_times
 from webhooks.models import Webhook
 
 NASTY = "<script>alert('name')</script>"
@@ -125,6 +127,22 @@ class TestSite:
 
     def test_it_has_dark_mode(self, client: Client) -> None:
         assert "admin/css/dark_mode.css" in page(client, reverse("admin:index"))
+
+
+@pytest.mark.parametrize("model", ["account", "user", "membership", "invitation", "auditentry"])
+def test_times_have_seconds_and_their_zone(client: Client, account: Account, owner: User, model: str) -> None:
+    invitations.invite(account=account, email="guest@example.com", role=Role.VIEWER, by=owner)
+    row = {
+        "account": account,
+        "user": owner,
+        "membership": owner.memberships.get(),
+        "invitation": Invitation.objects.get(),
+        "auditentry": AuditEntry.objects.latest("pk"),
+    }[model]
+    for url in [url_of(f"{model}_changelist"), url_of(f"{model}_change", row.pk)]:
+        content = page(client, url)
+        assert inexact_times(content) == []
+        assert re.search(r"\d\d:\d\d:\d\d UTC</time>", content)
 
 
 class TestUser:

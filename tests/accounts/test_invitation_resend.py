@@ -37,7 +37,7 @@ def test_it_is_not_there_under_another_account(stranger: User, invitation: Invit
 
 
 def test_it_requires_post(owner: User, invitation: Invitation) -> None:
-    assert client_of(owner).get(url_of(invitation)).status_code == 405
+    assert client_of(owner).get(url_of(invitation))["Location"] == f"/accounts/{invitation.account_id}/managers/"
     assert not sent(invitation)
 
 

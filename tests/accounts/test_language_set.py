@@ -53,7 +53,11 @@ def test_it_leads_to_no_other_site(client: Client, next: str) -> None:
 
 
 def test_it_requires_post(owner: User) -> None:
-    assert client_of(owner).get("/language/?language=fi&next=/accounts/").status_code == 405
+    response = client_of(owner).get("/language/?language=fi&next=/accounts/", follow=True)
+
+    owner.refresh_from_db()
+    assert owner.language == ""
+    assert response["Content-Language"] == "en"
 
 
 def test_it_requires_a_token() -> None:

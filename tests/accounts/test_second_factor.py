@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Permission
@@ -75,6 +77,23 @@ class TestAdding:
         assert "An authenticator app was added to your user in Winkhooks.\n" in text
         assert "IP address: 127.0.0.1" in text
         assert "Browser: Firefox · Linux" in text
+
+    def test_the_key_can_be_copied(self, owner: User) -> None:
+        page = confirmed(owner).get("/security/app/")
+        secret = page.context["form"].secret
+        assert f'<code class="totp-key">{secret}</code>' in page.text
+        assert re.search(rf'data-copy="{secret}"\s+data-copied="Copied"\s+aria-label="Copy the key"', page.text)
+
+    def test_phones_offer_digits_and_the_code(self, owner: User, client: Client) -> None:
+        inside = confirmed(owner)
+        pages = [inside.get("/security/app/")]
+        add_app(owner)
+        sign_in(client, owner.email)
+        pages += [client.get(SECOND_FACTOR), inside.get("/security/confirm/code/")]
+        for page in pages:
+            [field] = re.findall(r'<input [^>]*name="code"[^>]*>', page.text)
+            assert 'inputmode="numeric"' in field
+            assert 'autocomplete="one-time-code"' in field
 
     def test_its_key_and_the_codes_are_encrypted(self, owner: User) -> None:
         client = confirmed(owner)

@@ -17,7 +17,7 @@ def test_it_signs_out_and_says_so(owner: User) -> None:
 def test_it_requires_post(owner: User) -> None:
     client = client_of(owner)
 
-    assert client.get("/sign-out/").status_code == 405
+    assert client.get("/sign-out/")["Location"] == "/"
     assert client.get("/accounts/").status_code == 200
 
 

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.conf import settings
@@ -116,6 +117,25 @@ def test_everybody_gets_what_the_table_says(estate: Estate, who: str) -> None:
             # The pages of the administration are made by the same few views of Django.
             if method == "GET" and not route.name.startswith("admin:"):
                 wrong += differences(route, response, send(client, "HEAD", url))
+
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_posted_after_the_session_has_ended_leads_to_a_page_once_one_has_signed_in(estate: Estate) -> None:
+    values = path_values(estate)
+    owner = signed_in(estate.owner)
+    wrong = []
+    for route in all_routes():
+        # Django's administration refuses a GET of its way out, and the icon is no page.
+        if route.name.startswith("admin:") or route.name == "favicon.ico":
+            continue
+        url = route.url(values)
+        response = Client().post(url)
+        if answer_of(response) == "sign-in":
+            url = parse_qs(urlsplit(response["Location"]).query).get("next", [url])[0]
+        page = owner.get(url, follow=True)
+        if page.status_code != 200:
+            wrong.append(f"{route.name}: {page.status_code} at {page.request['PATH_INFO']}")
 
     assert not wrong, "\n".join(wrong)
 

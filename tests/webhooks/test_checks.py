@@ -35,7 +35,7 @@ def test_every_message_says_what_to_do(settings: Settings) -> None:
 def make_everything_wrong(settings: Settings) -> None:
     settings.SECRET_KEY = settings.SECRET_KEY_FOR_DEBUGGING
     settings.WEBHOOK_SECRET_KEYS = [settings.WEBHOOK_SECRET_KEY_FOR_DEBUGGING]
-    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    settings.EMAIL_BACKEND = "winkhooks.emails.ConsoleBackend"
     settings.PORTAL_URL = "http://localhost:8000"
     settings.WEBHOOK_REQUIRE_HTTPS = False
     settings.WEBHOOK_ALLOWED_NETWORKS = [ipaddress.ip_network("10.0.0.0/8")]
@@ -72,9 +72,16 @@ def test_the_key_for_debugging_encrypts_nothing_else(settings: Settings) -> None
     assert ids() == ["webhooks.E004"]
 
 
-@pytest.mark.parametrize("backend, expected", [("console", ["webhooks.W001"]), ("smtp", []), ("filebased", [])])
+@pytest.mark.parametrize(
+    "backend, expected",
+    [
+        ("winkhooks.emails.ConsoleBackend", ["webhooks.W001"]),
+        ("django.core.mail.backends.smtp.EmailBackend", []),
+        ("django.core.mail.backends.filebased.EmailBackend", []),
+    ],
+)
 def test_emails_that_reach_nobody_are_a_warning(settings: Settings, backend: str, expected: list[str]) -> None:
-    settings.EMAIL_BACKEND = f"django.core.mail.backends.{backend}.EmailBackend"
+    settings.EMAIL_BACKEND = backend
     assert ids() == expected
 
 

@@ -11,6 +11,7 @@ from django.utils.translation import ngettext_lazy
 
 from webhooks import wake
 from webhooks.admin.filters import DeliveryFilter, EventFilter, WebhookFilter
+from webhooks.diagnosis import title_of
 from webhooks.models import Attempt, Delivery, Webhook
 from webhooks.models.delivery import DeliveryQuerySet
 from webhooks.operations import parts_of_queue
@@ -121,6 +122,9 @@ class DeliveryAdmin(LogAdmin):
             .select_related("event", "webhook__account")
             .defer("event__body", "webhook__secret", "webhook__previous_secret")
         )
+
+    def heading(self, row: Delivery) -> str:
+        return f"{row.event.type_id} → {row.webhook}"
 
     def has_work_permission(self, request: HttpRequest) -> bool:
         """Tell who may run the actions; the rows themselves are a log that nobody changes by hand."""
@@ -252,6 +256,9 @@ class AttemptAdmin(LogAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("request_headers", "response_headers", "response_snippet")
+
+    def heading(self, row: Attempt) -> str:
+        return f"{row.number}: {title_of(row)}"
 
     @admin.display(description=_("delivery"))
     def delivery_link(self, attempt: Attempt) -> SafeString:

@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any
 from uuid import UUID
 
@@ -14,10 +13,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise, cached_property
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from accounts import limits
-from accounts.access import SignedInRequest, get_membership, get_rw_membership, may_manage_webhooks
+from accounts.access import SignedInRequest, action, get_membership, get_rw_membership, may_manage_webhooks
 from accounts.models import Membership
 from webhooks import wake
 from webhooks.curl_command import curl_command
@@ -30,8 +29,6 @@ from webhooks.readable import Readable, readable_body, visible, visible_headers
 from webhooks.signing import TOLERANCE_SECONDS
 
 ATTEMPTS_A_PAGE = 20
-
-DeliveryView = Callable[[SignedInRequest, UUID, UUID, UUID], HttpResponse]
 
 
 @dataclass(frozen=True)
@@ -111,24 +108,8 @@ def delivery_detail(request: SignedInRequest, account_id: UUID, webhook_id: UUID
     return render(request, "webhooks/delivery_detail.html", context)
 
 
-def action(view: DeliveryView) -> DeliveryView:
-    """Let `view` be reached by POST alone. Who comes otherwise, as from the sign-in, gets the page of the delivery."""
-
-    @login_required
-    @require_http_methods(["GET", "HEAD", "POST"])
-    @wraps(view)
-    def posted(request: SignedInRequest, account_id: UUID, webhook_id: UUID, delivery_id: UUID) -> HttpResponse:
-        if request.method != "POST":
-            return redirect("webhooks:delivery_detail", account_id, webhook_id, delivery_id)
-        try:
-            return view(request, account_id, webhook_id, delivery_id)
-        except limits.TooMany as error:
-            return limits.refused(render(request, "429.html", {"explanation": str(error)}), error)
-
-    return posted
-
-
-@action
+@login_required
+@action("webhooks:delivery_detail", "account_id", "webhook_id", "delivery_id")
 def delivery_retry(request: SignedInRequest, account_id: UUID, webhook_id: UUID, delivery_id: UUID) -> HttpResponse:
     if _send_again(request, _get_changeable(request, account_id, webhook_id, delivery_id).retry_now):
         wake.ring_on_commit()
@@ -138,7 +119,8 @@ def delivery_retry(request: SignedInRequest, account_id: UUID, webhook_id: UUID,
     return redirect("webhooks:delivery_detail", account_id, webhook_id, delivery_id)
 
 
-@action
+@login_required
+@action("webhooks:delivery_detail", "account_id", "webhook_id", "delivery_id")
 def delivery_cancel(request: SignedInRequest, account_id: UUID, webhook_id: UUID, delivery_id: UUID) -> HttpResponse:
     if _get_changeable(request, account_id, webhook_id, delivery_id).cancel(Delivery.EndReason.BY_USER):
         messages.success(
@@ -150,7 +132,8 @@ def delivery_cancel(request: SignedInRequest, account_id: UUID, webhook_id: UUID
     return redirect("webhooks:delivery_detail", account_id, webhook_id, delivery_id)
 
 
-@action
+@login_required
+@action("webhooks:delivery_detail", "account_id", "webhook_id", "delivery_id")
 def delivery_redeliver(request: SignedInRequest, account_id: UUID, webhook_id: UUID, delivery_id: UUID) -> HttpResponse:
     if _send_again(request, _get_changeable(request, account_id, webhook_id, delivery_id).redeliver):
         wake.ring_on_commit()
@@ -160,7 +143,8 @@ def delivery_redeliver(request: SignedInRequest, account_id: UUID, webhook_id: U
     return redirect("webhooks:delivery_detail", account_id, webhook_id, delivery_id)
 
 
-@action
+@login_required
+@action("webhooks:delivery_detail", "account_id", "webhook_id", "delivery_id")
 def delivery_curl(request: SignedInRequest, account_id: UUID, webhook_id: UUID, delivery_id: UUID) -> HttpResponse:
     """Show the delivery with a command that sends it: signed with the secret, which nobody gets to see."""
     membership = get_rw_membership(request.user, account_id)

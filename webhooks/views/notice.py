@@ -6,9 +6,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
-from accounts.access import SignedInRequest, get_membership
+from accounts.access import SignedInRequest, action, get_membership
 from accounts.models import Membership
 from webhooks import notice_choices, notice_link
 from webhooks.models import Webhook
@@ -31,7 +31,7 @@ def notice_list(request: SignedInRequest, account_id: UUID) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@action("webhooks:webhook_detail", "account_id", "webhook_id")
 def notice_choose(request: SignedInRequest, account_id: UUID, webhook_id: UUID) -> HttpResponse:
     """Let a member get e-mails about a webhook, or not: `wanted` in the form is 1 or 0."""
     membership = get_membership(request.user, account_id)

@@ -8,10 +8,10 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import limits
-from accounts.access import SignedInRequest, get_membership, get_rw_membership, may_manage_webhooks
+from accounts.access import SignedInRequest, action, get_membership, get_rw_membership, may_manage_webhooks
 from accounts.models import Membership
 from webhooks import recovery as recoveries
 from webhooks.models import Recovery, Webhook
@@ -69,7 +69,7 @@ def recovery_detail(request: SignedInRequest, account_id: UUID, webhook_id: UUID
 
 
 @login_required
-@require_POST
+@action("webhooks:recovery_detail", "account_id", "webhook_id", "recovery_id")
 def recovery_cancel(request: SignedInRequest, account_id: UUID, webhook_id: UUID, recovery_id: UUID) -> HttpResponse:
     get_rw_membership(request.user, account_id)
     recovery = _get_recovery(account_id, webhook_id, recovery_id)

@@ -6,9 +6,9 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
-from accounts.access import SignedInRequest, get_rw_membership
+from accounts.access import SignedInRequest, action, get_rw_membership
 from webhooks.models import Webhook
 from webhooks.views.missed import tell_of_missed
 from webhooks.views.query import next_url
@@ -31,7 +31,7 @@ def webhook_disable(request: SignedInRequest, account_id: UUID, webhook_id: UUID
 
 
 @login_required
-@require_POST
+@action("webhooks:webhook_detail", "account_id", "webhook_id")
 def webhook_enable(request: SignedInRequest, account_id: UUID, webhook_id: UUID) -> HttpResponse:
     get_rw_membership(request.user, account_id)
     webhook = get_webhook(account_id, webhook_id)

@@ -1,5 +1,6 @@
 """What the tests of the administration look at, and how."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -69,6 +70,11 @@ def make_staff(*permissions: str) -> Client:
     user.save()
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     return client_of(user)
+
+
+def inexact_times(content: str) -> list[str]:
+    """Return the times in an English page that are written as Django does, without seconds and zone."""
+    return re.findall(r"\b\d{1,2} [A-Z][a-z]{2} \d{4}, \d\d:\d\d\b", content)
 
 
 def list_url(model: str) -> str:

@@ -1,10 +1,12 @@
 """What holds for every page of the administration of webhooks."""
 
+import re
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import escape
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Account, User
@@ -13,6 +15,7 @@ from tests.webhooks.admin.pages import (
     NASTY,
     PREVIOUS_SECRET,
     SECRET,
+    inexact_times,
     list_url,
     make_attempt,
     make_delivery,
@@ -35,6 +38,11 @@ class TestPages:
         pk = pks_of(attempt)[model]
         for url in [list_url(model), row_url(model, pk), row_url(model, pk, "history")]:
             assert NASTY not in page(client, url)
+
+    def test_times_have_seconds_and_their_zone(self, client: Client, attempt: Attempt, model: str) -> None:
+        row = page(client, row_url(model, pks_of(attempt)[model]))
+        assert inexact_times(row + page(client, list_url(model))) == []
+        assert model == "eventtype" or re.search(r"\d\d:\d\d:\d\d UTC</time>", row)
 
     def test_they_open_in_finnish(self, superuser: User, attempt: Attempt, model: str) -> None:
         superuser.language = "fi"
@@ -123,3 +131,24 @@ def test_lists_do_not_read_bodies_and_secrets(
         columns = " ".join(query["sql"] for query in captured.captured_queries)
         for column in ("body", "secret", "previous_secret", "request_headers", "response_snippet"):
             assert f'"{column}"' not in columns
+
+
+def test_what_is_known_by_ids_is_headed_by_names(client: Client, attempt: Attempt) -> None:
+    pks = pks_of(attempt)
+    webhook = escape(attempt.delivery.webhook.name)
+    for model, heading in {
+        "delivery": f"booking.created → {webhook}",
+        "attempt": "1: 500 Internal Server Error",
+        "recovery": f"What it never got: {webhook}",
+    }.items():
+        content = page(client, row_url(model, pks[model]))
+        assert f"<h2>{heading}</h2>" in content
+        assert f"<title>{heading} | " in content
+
+
+def test_the_page_of_a_delivery_takes_a_fixed_number_of_queries(
+    client: Client, attempt: Attempt, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    # Session, user, the row with its event and webhook, and its attempts.
+    with django_assert_num_queries(4):
+        page(client, row_url("delivery", attempt.delivery_id))

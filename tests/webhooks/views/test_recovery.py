@@ -111,8 +111,11 @@ class TestAccess:
             assert client.post(reverse("webhooks:recovery_cancel", args=[*place, recovery.pk])).status_code == 404
         assert client.get(reverse("webhooks:recovery_create", args=[other.pk, recovery.webhook_id])).status_code == 404
 
-    def test_a_get_cancels_nothing(self, owner: User, cancel_url: str) -> None:
-        assert client_of(owner).get(cancel_url).status_code == 405
+    def test_a_get_cancels_nothing(self, owner: User, recovery: Recovery, cancel_url: str) -> None:
+        response = client_of(owner).get(cancel_url)
+        assert response.headers["Location"] == cancel_url.removesuffix("cancel/")
+        recovery.refresh_from_db()
+        assert recovery.is_running
 
 
 class TestForm:

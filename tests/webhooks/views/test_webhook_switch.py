@@ -76,9 +76,9 @@ def test_enabling_forgets_why_it_was_off(owner: User, webhook: Webhook, enable_u
     assert Webhook.objects.get().enabled
 
 
-def test_a_link_alone_enables_nothing(owner: User, webhook: Webhook, enable_url: str) -> None:
+def test_a_link_alone_enables_nothing(owner: User, webhook: Webhook, enable_url: str, detail_url: str) -> None:
     switch_off(webhook)
-    assert client_of(owner).get(enable_url).status_code == 405
+    assert client_of(owner).get(enable_url).headers["Location"] == detail_url
     assert not Webhook.objects.get().enabled
 
 
