@@ -8,7 +8,7 @@ from tests.security.internet import Internet
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Internet]:
-    """The network that all tests share; those that use it have the mark `xdist_group("internet")`."""
+    """The network that all tests share; what uses it stands in `tests.conftest.TOGETHER`."""
     with Internet(tmp_path_factory.mktemp("internet")) as network:
         yield network
 

@@ -162,7 +162,6 @@ STRICTER = [
 ]
 
 
-@pytest.mark.xdist_group("internet")
 def test_every_difference_has_a_reason(internet: Internet) -> None:
     reasons = {
         url: line.partition("\t")[2] for url, line in zip(refused_urls(PORT), lines_of("refused_urls.txt"), strict=True)
