@@ -30,7 +30,7 @@ from winkhooks import broker as broker_line
 
 PASSWORD = "a-password-for-tests"
 
-# Tests that share processes, by what these are. Faults wait much, and browsers compute much: at one time is best.
+# Tests that share processes, by what these are. Faults wait much and browsers compute much, so that both go together.
 TOGETHER = {
     "stack and browser": (
         "tests/e2e/",
@@ -72,6 +72,10 @@ def client_of(user: User) -> Client:
     return client
 
 
+def group_of(nodeid: str) -> str | None:
+    return next((group for group, paths in TOGETHER.items() if nodeid.startswith(paths)), None)
+
+
 class KeepingTogether(LoadScopeScheduling):
     """Gives tests that share processes to one worker of xdist, before all others, and those one by one.
 
@@ -79,10 +83,7 @@ class KeepingTogether(LoadScopeScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        for group, paths in TOGETHER.items():
-            if nodeid.startswith(paths):
-                return group
-        return nodeid
+        return group_of(nodeid) or nodeid
 
 
 @pytest.hookimpl(optionalhook=True)

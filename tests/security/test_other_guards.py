@@ -3,7 +3,6 @@
 import re
 from typing import NamedTuple
 
-import pytest
 from drawbridge._validator import PRIVATE_IP_RANGES
 from ssrfguard import DEFAULT_DENIED, Reach
 
