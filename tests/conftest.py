@@ -15,6 +15,8 @@ from django.db.models.signals import post_migrate
 from django.test import Client
 from django.utils import translation
 from pytest_django import DjangoDbBlocker, Settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from accounts.models import Account, Membership, Role, User
 from tests.brokers import Broker
@@ -27,6 +29,19 @@ from webhooks.models import EventType, Webhook
 from winkhooks import broker as broker_line
 
 PASSWORD = "a-password-for-tests"
+
+# Tests that share processes, by what these are. Faults wait much and browsers compute much, so that both go together.
+TOGETHER = {
+    "stack and browser": (
+        "tests/e2e/",
+        "tests/accounts/test_tasks.py",
+        "tests/test_stack.py",
+        "tests/webhooks/commands/test_worker_health.py",
+        "tests/webhooks/test_tasks.py",
+    ),
+    "network": ("tests/security/test_canaries.py", "tests/security/test_other_guards.py"),
+    "faults": ("tests/faults/", "tests/security/test_hostile_receivers.py"),
+}
 
 # A machine that is busy with something else is no failure.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -57,18 +72,23 @@ def client_of(user: User) -> Client:
     return client
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests of one kind that start processes share a worker of xdist, and so the processes.
+def group_of(nodeid: str) -> str | None:
+    return next((group for group, paths in TOGETHER.items() if nodeid.startswith(paths)), None)
 
-    Browser tests are too many for one: every other file of them goes to a second.
+
+class KeepingTogether(LoadScopeScheduling):
+    """Gives tests that share processes to one worker of xdist, before all others, and those one by one.
+
+    The mark `xdist_group` is not used: it does nothing with pytest 9.2 and xdist 3.8.
     """
-    browser_files = sorted({test.path for test in items if test.get_closest_marker("e2e")})
-    for test in items:
-        if test.get_closest_marker("e2e"):
-            test.add_marker(pytest.mark.xdist_group(f"e2e-{browser_files.index(test.path) % 2}"))
-        elif test.get_closest_marker("stack"):
-            test.add_marker(pytest.mark.xdist_group("stack"))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid) or nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> KeepingTogether:
+    return KeepingTogether(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

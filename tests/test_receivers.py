@@ -129,7 +129,7 @@ def test_closing_ends_a_stream_that_nobody_reads(client: Clients) -> None:
         client.post(receiver)
         started = time.monotonic()
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("answer", [receivers.hang, receivers.trickle_headers])
@@ -147,11 +147,11 @@ def test_headers_that_never_end_keep_the_client_waiting(client: Clients, answer:
 
 def test_a_body_comes_a_byte_a_second(client: Clients) -> None:
     with Receiver(receivers.trickle_body) as receiver:
-        answer = client.post(receiver)
         started = time.monotonic()
+        answer = client.post(receiver)
 
         assert answer.read(2) == b"xx"
-        assert 0.9 < time.monotonic() - started < 2
+        assert 0.9 < time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("answer", [receivers.reset_before_reading, receivers.reset_after_reading])

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import free_port
+
 pytestmark = pytest.mark.stack
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -76,11 +78,6 @@ def wait_until(ready: Callable[[], bool], complaint: str) -> None:
     while not ready():
         assert time.monotonic() < deadline, complaint
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def start(project: Path, **variables: str) -> Run:

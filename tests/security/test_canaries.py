@@ -13,9 +13,6 @@ from tests.security.internet import Internet
 from tests.security.test_addresses import REFUSALS, allowed_urls, lines_of, refused_urls
 from webhooks.engine import guard
 
-# They share the network.
-pytestmark = pytest.mark.xdist_group("internet")
-
 PORT = 8080
 PUBLIC = "93.184.216.34"
 PUBLIC_IPV6 = "2606:4700:4700::1111"

@@ -3,7 +3,6 @@
 import re
 from typing import NamedTuple
 
-import pytest
 from drawbridge._validator import PRIVATE_IP_RANGES
 from ssrfguard import DEFAULT_DENIED, Reach
 
@@ -162,7 +161,6 @@ STRICTER = [
 ]
 
 
-@pytest.mark.xdist_group("internet")
 def test_every_difference_has_a_reason(internet: Internet) -> None:
     reasons = {
         url: line.partition("\t")[2] for url, line in zip(refused_urls(PORT), lines_of("refused_urls.txt"), strict=True)

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -90,7 +91,7 @@ class TestRunByAShell:
         self, account: Account, delivery: Delivery, listening_webhook: Webhook, receiver: Receiver
     ) -> None:
         previous = listening_webhook.secret
-        listening_webhook.rotate_secret(delivery.created_at.replace(year=delivery.created_at.year + 1))
+        listening_webhook.rotate_secret(delivery.created_at + timedelta(days=365))
         run("sh", curl_command(delivery, listening_webhook))
         [received] = receiver.requests
         for secret in (previous, listening_webhook.secret):

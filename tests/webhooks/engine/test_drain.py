@@ -426,6 +426,7 @@ def test_many_webhooks_that_hang_leave_room_for_the_others(
 ) -> None:
     settings.WEBHOOK_IN_FLIGHT = 20
     settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK = 5
+    settings.WEBHOOK_TIMEOUT_SECONDS = 2.0
     with Receiver(receivers.hang) as hanging:
         for number in range(8):
             make_webhook(account, hanging.url, name=str(number))
@@ -435,7 +436,7 @@ def test_many_webhooks_that_hang_leave_room_for_the_others(
         started = time.monotonic()
         drain()
     assert len(receiver.requests) == 15
-    assert max(request.at for request in receiver.requests) - started < 0.9
+    assert max(request.at for request in receiver.requests) - started < 1.9
 
 
 def test_a_secret_that_is_no_key_stops_no_other_webhook(

@@ -1,5 +1,6 @@
 import ipaddress
 import socket
+import threading
 import time
 from typing import Any
 
@@ -153,12 +154,16 @@ def test_check_url_passes_a_name_that_cannot_be_looked_up(monkeypatch: pytest.Mo
 
 
 def test_check_url_does_not_wait_for_a_name_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
     def getaddrinfo(*args: Any, **kwargs: Any) -> list[Any]:
-        time.sleep(1)
+        answered.wait(30)
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     monkeypatch.setattr(guard, "LOOK_UP_SECONDS", 0.05)
     started = time.monotonic()
     guard.check_url("https://hanging.example/")
-    assert time.monotonic() - started < 0.8
+    seconds = time.monotonic() - started
+    answered.set()
+    assert seconds < 10
