@@ -224,10 +224,10 @@ def _save_attempts(results: list[Result]) -> None:
     # Django wraps the errors of execute(), but not those of copy(): a broken connection would look like a bug.
     with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(COPY_ATTEMPTS) as copy:
         for result in results:
-            copy.write_row(_row(result, _to_json))
+            copy.write_row(_row(result, to_json))
 
 
-def _to_json(headers: Sequence[tuple[str, str]]) -> str:
+def to_json(headers: Sequence[tuple[str, str]]) -> str:
     return orjson.dumps(headers).decode()
 
 
