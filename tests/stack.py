@@ -88,7 +88,7 @@ class Caller:
         self._seconds = seconds
         command = [sys.executable, "-m", "tests.stack", self._address]
         self._process = servers.start(command, log=self._log, env=env)
-        servers.wait_until(Path(self._address).exists, "The caller", self._process, self._log)
+        servers.wait_until(_sign_of_listening(self._address).exists, "The caller", self._process, self._log)
 
     def call(self, place: str, args: Any, kwargs: Any) -> Any:
         """Return what the function returns; raise AssertionError where it fails, and where it takes too long."""
@@ -331,11 +331,17 @@ def _call(place: str, args: Any, kwargs: Any) -> Any:
     return getattr(importlib.import_module(module), name)(*args, **kwargs)
 
 
+def _sign_of_listening(address: str) -> Path:
+    """Return the file that says that somebody listens; the socket is there a moment before, and refuses."""
+    return Path(f"{address}.listening")
+
+
 def _fork_for_calls(address: str) -> NoReturn:
     """Make each call that comes over a connection in a fork, which answers."""
     # The kernel takes away the forks that have ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with Listener(address) as listener:
+        _sign_of_listening(address).touch()
         while True:
             with listener.accept() as connection:
                 place, args, kwargs = json.loads(connection.recv_bytes())

@@ -85,7 +85,7 @@ def test_wait_for_fails_when_too_few_requests_come(client: Clients) -> None:
 
 
 def test_it_counts_what_is_open_at_once(client: Clients) -> None:
-    with Receiver(status(200, delay=0.3)) as receiver:
+    with Receiver(status(200, delay=1)) as receiver:
         threads = [threading.Thread(target=client.post, args=(receiver,)) for _ in range(3)]
         for thread in threads:
             thread.start()

@@ -229,7 +229,7 @@ def test_what_waits_for_a_webhook_that_is_off_is_cancelled(
 
 def test_no_webhook_has_more_in_flight_than_its_cap(account: Account, settings: Settings) -> None:
     settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK = 3
-    with Receiver(status(204, delay=0.05)) as receiver:
+    with Receiver(status(204, delay=0.2)) as receiver:
         make_webhook(account, receiver.url)
         announce(account, count=20)
         assert drain() == 20
