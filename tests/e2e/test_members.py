@@ -122,8 +122,8 @@ class Walk:
         """Wait until so many e-mails have gone to the guest; return the addresses in them, oldest first."""
         deadline = time.monotonic() + MAIL_SECONDS
         while True:
-            emails = self.stack.worker.log.read_text().split("Content-Type: multipart/alternative;")
-            to_guest = [email for email in emails if f"To: {self.guest_email}" in email]
+            emails = re.split(r"^\s*To: ", self.stack.worker.log.read_text(), flags=re.MULTILINE)
+            to_guest = [email for email in emails if email.startswith(f"{self.guest_email}\n")]
             if len(to_guest) == count:
                 paths = [re.findall(r"^\s*http://\S+(/invitations/\S+)$", email, re.MULTILINE) for email in to_guest]
                 return [f"{self.stack.url}{path}" for [path] in paths]
