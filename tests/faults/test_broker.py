@@ -55,8 +55,10 @@ def empty_the_broker(engine: Stack) -> None:
 
 
 @pytest.fixture
-def listener(engine: Stack, receiver: Receiver) -> Listener:
-    return engine.call(actions.make_listener, receiver.url)
+def listener(engine: Stack, receiver: Receiver) -> Iterator[Listener]:
+    yield engine.call(actions.make_listener, receiver.url)
+    # A receiver that closes before it has answered would leave a retry to the tests that follow.
+    assert engine.call(actions.wait_until_finished, RECOVERY_SECONDS)
 
 
 @pytest.mark.storage
