@@ -85,7 +85,7 @@ def test_wait_for_fails_when_too_few_requests_come(client: Clients) -> None:
 
 
 def test_it_counts_what_is_open_at_once(client: Clients) -> None:
-    with Receiver(status(200, delay=1)) as receiver:
+    with Receiver(status(200, delay=0.3)) as receiver:
         threads = [threading.Thread(target=client.post, args=(receiver,)) for _ in range(3)]
         for thread in threads:
             thread.start()
@@ -129,7 +129,7 @@ def test_closing_ends_a_stream_that_nobody_reads(client: Clients) -> None:
         client.post(receiver)
         started = time.monotonic()
 
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize("answer", [receivers.hang, receivers.trickle_headers])
@@ -147,11 +147,11 @@ def test_headers_that_never_end_keep_the_client_waiting(client: Clients, answer:
 
 def test_a_body_comes_a_byte_a_second(client: Clients) -> None:
     with Receiver(receivers.trickle_body) as receiver:
-        started = time.monotonic()
         answer = client.post(receiver)
+        started = time.monotonic()
 
         assert answer.read(2) == b"xx"
-        assert 0.9 < time.monotonic() - started < 10
+        assert 0.9 < time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize("answer", [receivers.reset_before_reading, receivers.reset_after_reading])

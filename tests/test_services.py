@@ -48,7 +48,7 @@ def test_no_name_is_looked_up() -> None:
     with pytest.raises(socket.gaierror, match=r"No name is looked up in tests: name\.example"):
         socket.getaddrinfo("name.example", 443)
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 0.1
     assert socket.getaddrinfo("localhost", 443)
     assert socket.getaddrinfo("192.0.2.1", 443)
 

@@ -21,11 +21,6 @@ def seconds_to_ring() -> float:
     return time.monotonic() - started
 
 
-def shortest_to_ring() -> float:
-    """Return the shortest of a few times: a busy machine may hold up some, a wait would be in each."""
-    return min(seconds_to_ring() for _ in range(5))
-
-
 def test_it_sends_for_a_worker(broker: Broker) -> None:
     wake.ring()
     assert broker.bells == 1
@@ -58,7 +53,7 @@ def test_without_a_broker_it_does_not_fail_or_wait(broker: Broker) -> None:
     broker.stop()
     wake.take_down()
     assert seconds_to_ring() < 0.5
-    assert shortest_to_ring() < 0.01  # it does not even try for a while
+    assert seconds_to_ring() < 0.01  # it does not even try for a while
 
 
 def test_a_frozen_broker_holds_nobody_up(broker: Broker) -> None:
@@ -86,7 +81,7 @@ def test_a_broker_that_is_slow_with_each_answer_holds_nobody_up(broker: Broker, 
         settings.REDIS_URL = f"redis://127.0.0.1:{proxy.port}"
         _line_of_process.cache_clear()
         assert seconds_to_ring() < 0.5
-        assert shortest_to_ring() < 0.01
+        assert seconds_to_ring() < 0.01
         _line_of_process(os.getpid()).close()
 
 
@@ -94,7 +89,7 @@ def test_ringing_soon_does_not_wait_at_all(broker: Broker) -> None:
     os.kill(broker.process.pid, signal.SIGSTOP)
     started = time.monotonic()
     wake.ring_soon()
-    assert time.monotonic() - started < 0.15
+    assert time.monotonic() - started < 0.05
 
 
 def test_a_fork_rings_with_a_connection_of_its_own(broker: Broker) -> None:

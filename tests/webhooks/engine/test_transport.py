@@ -184,9 +184,9 @@ def test_the_deadline_covers_headers_and_body(slow: receivers.Answer, settings: 
     started = time.monotonic()
     with Receiver(slow) as receiver:
         answer = call(request(receiver.url))
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 3
     assert (answer.http_status, answer.error) == (None, Attempt.Error.TIMEOUT)
-    assert 1400 <= answer.duration_ms < 10_000
+    assert 1400 <= answer.duration_ms < 3000
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def test_a_hundred_names_that_hang_delay_no_other(
     assert finished.pop(100).http_status == 204
     assert healthy_after < 1.9
     assert {answer.error for answer in finished.values()} == {Attempt.Error.NAME}
-    assert all(2000 <= answer.duration_ms < 10_000 for answer in finished.values())
+    assert all(2000 <= answer.duration_ms < 4000 for answer in finished.values())
 
 
 def test_a_port_that_may_not_be_called_is_refused() -> None:
@@ -373,7 +373,7 @@ def test_plain_http_can_be_forbidden(receiver: Receiver, settings: Settings) -> 
 
 
 def test_many_are_in_flight_at_a_time() -> None:
-    with Receiver(status(204, delay=1)) as receiver:
+    with Receiver(status(204, delay=0.3)) as receiver:
         sender: Transport[int] = Transport(20)
         started = time.monotonic()
         for number in range(20):
@@ -382,7 +382,7 @@ def test_many_are_in_flight_at_a_time() -> None:
         while sender.in_flight:
             finished.update(sender.finished(0.1))
         sender.close()
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 2
     assert finished.keys() == set(range(20))
     assert receiver.most_at_once == 20
 
