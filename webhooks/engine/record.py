@@ -228,6 +228,7 @@ def _save_attempts(results: list[Result]) -> None:
 
 
 def to_json(headers: Sequence[tuple[str, str]]) -> str:
+    """Write headers as COPY takes them."""
     return orjson.dumps(headers).decode()
 
 

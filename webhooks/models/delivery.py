@@ -223,9 +223,9 @@ class Delivery(models.Model):
 
     def waits_for_another(self) -> bool:
         """Tell whether another delivery goes before this one, due as it is, to show that its webhook works again."""
-        now = timezone.now()
-        if not Webhook.objects.filter(pk=self.webhook_id, cooling_until__isnull=False).exists():
+        if self.webhook.cooling_until is None:
             return False
+        now = timezone.now()
         others = Delivery.objects.unfinished().filter(webhook=self.webhook_id).exclude(pk=self.pk)
         if others.filter(leased_until__gt=now).exists():
             return True
