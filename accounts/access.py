@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -92,7 +93,7 @@ def action(page: str, *ids: str) -> Callable[[View], View]:
             if request.method != "POST":
                 if "account_id" in ids:
                     get_membership(request.user, path["account_id"])
-                return redirect(page, **{name: path[name] for name in ids})
+                return redirect(reverse(page, kwargs={name: path[name] for name in ids}))
             try:
                 response: HttpResponseBase = view(request, **path)
             except limits.TooMany as error:
