@@ -2,10 +2,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.fixups.django import DjangoWorkerFixup  # type: ignore[attr-defined]  # missing in the stubs
 from celery.signals import celeryd_after_setup, worker_init
 from pytest_django import Settings
 
 from tests.webhooks.test_checks import set_up_as_an_installation  # noqa: F401  a fixture that is always used
+from winkhooks.celery import app
 
 
 def test_a_worker_does_not_start_with_settings_that_a_check_refuses(settings: Settings) -> None:
@@ -25,3 +27,11 @@ def test_a_worker_says_that_its_processes_share_a_file(
     worker: Any = SimpleNamespace(concurrency=4)
     celeryd_after_setup.send(sender="celery@here", instance=worker, conf=None)
     assert "webhooks.W007" in caplog.text
+
+
+def test_a_connection_to_the_database_lasts_from_one_task_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    fixup, closed = DjangoWorkerFixup(app), []
+    monkeypatch.setattr(fixup, "_close_database", lambda: closed.append(True))
+    for _ in range(100):
+        fixup.close_database()
+    assert not closed

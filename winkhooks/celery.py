@@ -5,8 +5,9 @@ from typing import Any
 
 from celery import Celery
 from celery.platforms import set_pdeathsig  # type: ignore[attr-defined]  # missing in the stubs
-from celery.signals import beat_embedded_init, celeryd_after_setup, worker_init, worker_process_init
+from celery.signals import beat_embedded_init, celeryd_after_setup, task_prerun, worker_init, worker_process_init
 from django.core.management.base import SystemCheckError
+from django.db import close_old_connections, connection
 from django_structlog.celery.steps import DjangoStructLogInitStep
 from kombu.transport import redis as redis_transport
 
@@ -22,6 +23,8 @@ app = Celery("winkhooks")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add(DjangoStructLogInitStep)
 app.autodiscover_tasks()
+# A connection to the database lasts as long as CONN_MAX_AGE says. Celery would open one for each task.
+app.conf["CELERY_DB_REUSE_MAX"] = sys.maxsize
 
 
 @worker_init.connect
@@ -39,6 +42,14 @@ def warn_of_several_writers(instance: Any, **kwargs: Any) -> None:
 
     for message in check_sqlite_has_one_writer(instance.concurrency):
         log_warning(message)
+
+
+@task_prerun.connect
+def renew_connections(**kwargs: Any) -> None:
+    """Close a connection that is too old, and have it looked at before it is used again, as a request does."""
+    # Whoever calls a task within a transaction, as tests do, goes on with it afterwards.
+    if not connection.in_atomic_block:
+        close_old_connections()
 
 
 @worker_process_init.connect
