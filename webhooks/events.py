@@ -165,6 +165,7 @@ class Ledger:
     attempts: int
     events_with_wrong_count: int
     deliveries_with_wrong_count: int
+    rows_without_partner: int
 
     @property
     def unfinished(self) -> int:
@@ -174,8 +175,8 @@ class Ledger:
 
     @property
     def balances(self) -> bool:
-        """Whether each event has the deliveries, and each delivery the attempts, that it says it has."""
-        return not self.events_with_wrong_count and not self.deliveries_with_wrong_count
+        """Whether each event has the deliveries, and each delivery the attempts, that it says it has, and no others."""
+        return not (self.events_with_wrong_count or self.deliveries_with_wrong_count or self.rows_without_partner)
 
 
 # One statement, so that all counts are of the same moment, whatever the engine writes meanwhile.
@@ -193,6 +194,14 @@ UNION ALL SELECT 'deliveries_with_wrong_count', '', count(*)
     LEFT JOIN (SELECT delivery_id, count(*) AS counted FROM webhooks_attempt GROUP BY delivery_id) AS made
         ON made.delivery_id = delivery.id
     WHERE delivery.attempt_count <> coalesce(made.counted, 0)
+UNION ALL SELECT 'rows_without_partner', 'deliveries', count(*)
+    FROM webhooks_delivery AS delivery
+    LEFT JOIN webhooks_event AS event ON event.id = delivery.event_id
+    LEFT JOIN webhooks_webhook AS webhook ON webhook.id = delivery.webhook_id
+    WHERE event.id IS NULL OR webhook.id IS NULL
+UNION ALL SELECT 'rows_without_partner', 'attempts', count(*)
+    FROM webhooks_attempt AS attempt LEFT JOIN webhooks_delivery AS delivery ON delivery.id = attempt.delivery_id
+    WHERE delivery.id IS NULL
 """
 
 
@@ -207,4 +216,5 @@ def ledger() -> Ledger:
         attempts=counts["attempts", ""],
         events_with_wrong_count=counts["events_with_wrong_count", ""],
         deliveries_with_wrong_count=counts["deliveries_with_wrong_count", ""],
+        rows_without_partner=sum(count for (table, _), count in counts.items() if table == "rows_without_partner"),
     )

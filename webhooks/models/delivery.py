@@ -138,11 +138,24 @@ class Delivery(models.Model):
         TEST_FAILED = "TEST_FAILED", _("The test event failed")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    event = models.ForeignKey(Event, models.CASCADE, related_name="deliveries", verbose_name=_("event"), db_index=False)
-    webhook = models.ForeignKey(
-        Webhook, models.CASCADE, related_name="deliveries", verbose_name=_("webhook"), db_index=False
+    # Without constraints of the database, as in Attempt: whoever writes a row has locked what it points at, or nobody
+    # ever removes that, so that a check could only cost. See docs/decisions/0006-hot-rows-are-not-checked.md.
+    event = models.ForeignKey(
+        Event,
+        models.CASCADE,
+        related_name="deliveries",
+        verbose_name=_("event"),
+        db_index=False,
+        db_constraint=False,
     )
-    # Without a constraint of the database: what is sent for the first time has none, and would pay for the check.
+    webhook = models.ForeignKey(
+        Webhook,
+        models.CASCADE,
+        related_name="deliveries",
+        verbose_name=_("webhook"),
+        db_index=False,
+        db_constraint=False,
+    )
     recovery = models.ForeignKey(
         Recovery,
         models.SET_NULL,
@@ -248,7 +261,12 @@ class Attempt(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     delivery = models.ForeignKey(
-        Delivery, models.CASCADE, related_name="attempts", verbose_name=_("delivery"), db_index=False
+        Delivery,
+        models.CASCADE,
+        related_name="attempts",
+        verbose_name=_("delivery"),
+        db_index=False,
+        db_constraint=False,
     )
     number = models.PositiveIntegerField(_("number"))
     started_at = models.DateTimeField(_("started"))

@@ -19,7 +19,7 @@ from tests.webhooks.admin.pages import (
 from tests.webhooks.test_operations import ENDLESS
 from webhooks import events, operations
 from webhooks.admin import operations as operations_admin
-from webhooks.models import Delivery, Event, Webhook
+from webhooks.models import Attempt, Delivery, Event, Webhook
 
 URL = "/admin/webhooks/operations/"
 WORKERS_URL = "/admin/webhooks/operations/workers/"
@@ -264,6 +264,19 @@ class TestLedger:
         assert "The books do not balance." in content
         assert "Events that have another number of deliveries than they say: 1." in content
         assert "Deliveries that have another number of attempts than they say: 1." in content
+
+    def test_it_says_what_points_at_nothing(self, client: Client, webhook: Webhook) -> None:
+        delivery, other = make_delivery(webhook), make_delivery(webhook)
+        for number in (1, 2):
+            Attempt.objects.create(
+                delivery=delivery, number=number, started_at=timezone.now(), duration_ms=1, http_status=200
+            )
+        # Nothing but the purge deletes rows, and that deletes all that point at them.
+        Delivery.objects.filter(pk=delivery.pk)._raw_delete("default")
+        Event.objects.filter(pk=other.event_id)._raw_delete("default")
+        content = self.count(client)
+        assert "The books do not balance." in content
+        assert "Rows of which the event, the webhook or the delivery is missing: 3." in content
 
     def test_what_takes_too_long_is_stopped(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(events, "COUNT_EVERYTHING", ENDLESS)
