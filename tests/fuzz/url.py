@@ -134,7 +134,7 @@ class _Watched(_Transfer[None]):
 
 @cache
 def _transfer() -> _Watched:
-    return _Watched()
+    return _Watched({})
 
 
 def _known(host: str, seconds: float = 0) -> names.Addresses:

@@ -7,7 +7,7 @@ the host name stands for at that moment. `transport` asks them of all that it co
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -133,9 +133,9 @@ def allows(text: str) -> bool:
     return not refusal(text)
 
 
-def allows_all(addresses: Iterable[str]) -> bool:
+def allows_all(addresses: Sequence[str]) -> bool:
     """Say whether a name may be called that stands for `addresses`: not where one of them may not be."""
-    return all(allows(address) for address in addresses)
+    return not any(map(refusal, addresses))
 
 
 # Reading an address takes ten times as long as looking up what was found.

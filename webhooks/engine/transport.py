@@ -53,8 +53,6 @@ _TRIED_IN_VAIN = {502, 503, 504}
 # CURLOPT_SUPPRESS_CONNECT_HEADERS, of which pycurl has no name: what the proxy answers is not of the receiver.
 _SUPPRESS_CONNECT_HEADERS = 265
 
-# A name or a value with one of these could add headers, or end them and begin a body.
-_BREAKS_A_HEADER = "\r\n\0"
 LOOK_UP_SECONDS = 5.0
 # A name is looked up again each minute, and where it has moved its old address is called no longer than this.
 CONNECTION_SECONDS = 300
@@ -84,6 +82,16 @@ ERROR_BY_CURL_CODE = {
 
 class ProxyNotFoundError(Exception):
     """The name of the proxy stands for nothing, or could not be looked up in time."""
+
+
+class Pin(NamedTuple):
+    """The addresses that libcurl has for a host, and until when, in seconds of the monotonic clock."""
+
+    addresses: names.Addresses
+    until: float
+
+
+NO_PIN = Pin((), 0.0)
 
 
 class Proxy(NamedTuple):
@@ -134,11 +142,21 @@ class Answer(NamedTuple):
         return next((value for key, value in reversed(self.headers) if key.lower() == name), None)
 
 
-# A receiver sends most of its headers again and again.
-@lru_cache(maxsize=512)
-def _parse_header(line: bytes) -> tuple[str, str] | None:
-    name, separator, value = line.decode("latin-1").partition(":")
-    return (name.strip(), value.strip()) if separator else None
+# Most receivers answer many requests alike within a second.
+@lru_cache(maxsize=128)
+def _final_headers(block: bytes) -> tuple[tuple[str, str], ...]:
+    """Return the headers of the last answer in `block`, the first 16 KB; those before it were interim, as 103 is."""
+    headers: list[tuple[str, str]] = []
+    size = 0
+    for line in block.split(b"\n"):
+        if line.startswith(b"HTTP/"):
+            headers, size = [], 0
+            continue
+        size += len(line) + 1
+        name, separator, value = line.decode("latin-1").partition(":")
+        if separator and size <= MAX_HEADER_BYTES:
+            headers.append((name.strip(), value.strip()))
+    return tuple(headers)
 
 
 class _DuplicatedSocket(socket.socket):
@@ -182,11 +200,15 @@ def _protocols() -> int:
 class _Transfer(Generic[Tag]):
     """A libcurl handle that is used again and again, and what its present request has received."""
 
-    def __init__(self) -> None:
+    def __init__(self, pins: dict[tuple[str, int], Pin]) -> None:
         self.tag: Tag
+        self.pins = pins
         self.curl = pycurl.Curl()
         self.has_own_deadline = False
         self.proxy = _proxy_at(settings.WEBHOOK_PROXY)
+        # With a proxy: whom it is to connect to, and where it is itself.
+        self.receivers: names.Addresses = ()
+        self.ways_out: set[tuple[str, int]] = set()
         for option, value in (
             (pycurl.NOSIGNAL, 1),
             (pycurl.TIMEOUT_MS, int(settings.WEBHOOK_TIMEOUT_SECONDS * 1000)),
@@ -224,10 +246,8 @@ class _Transfer(Generic[Tag]):
             self.curl.setopt(pycurl.TIMEOUT_MS, int(settings.WEBHOOK_TIMEOUT_SECONDS * 1000))
             self.has_own_deadline = False
         self.looking_up: dict[str, tuple[Future[names.Addresses], float]] = {}
-        self.pinned: names.Addresses = ()
-        self.ways_out: set[tuple[str, int]] = set()
-        self.header_lines: list[bytes] = []
-        self.header_bytes = self.all_header_bytes = 0
+        self.new_pin: tuple[tuple[str, int], Pin] | None = None
+        self.header_block = bytearray()
         self.snippet = bytearray()
         self.started_at = datetime.now(UTC)
         self.target = guard.target_of(request.url)
@@ -235,13 +255,17 @@ class _Transfer(Generic[Tag]):
         self.curl.setopt(pycurl.URL, self.target.url.encode())
         headers = [f"{name}: {value}" for name, value in request.headers]
         text = "".join(headers)
-        if any(character in text for character in _BREAKS_A_HEADER):
+        if "\r" in text or "\n" in text or "\0" in text:
+            # It could add headers, or end them and begin a body.
             raise ValueError("A header has a line break or a NUL in it.")
         # "Expect:" alone takes that header off: waiting for a "100 Continue" would only cost a second.
         self.curl.setopt(pycurl.HTTPHEADER, [*headers, "Expect:"])
         self.curl.setopt(pycurl.POSTFIELDS, request.body)
 
     def answer(self, curl_code: int = pycurl.E_OK, curl_text: str = "") -> Answer:
+        if self.new_pin:
+            host_and_port, pin = self.new_pin
+            self.pins[host_and_port] = pin
         in_curl_ms = int(self.curl.getinfo(pycurl.TOTAL_TIME) * 1000)
         duration_ms = self.looked_up_ms + in_curl_ms
         status = self.curl.getinfo(pycurl.RESPONSE_CODE) or None
@@ -265,14 +289,14 @@ class _Transfer(Generic[Tag]):
         elif status is None:
             error = Attempt.Error.PROTOCOL
         return Answer(
-            started_at=self.started_at,
-            duration_ms=duration_ms,
-            phases=NO_PHASES if error == Attempt.Error.REQUEST else self._all_phases(in_curl_ms, bool(remote_address)),
-            http_status=status,
-            error=error,
-            error_text=error_text,
-            remote_address=remote_address,
-            headers=[header for line in self.header_lines if (header := _parse_header(line))],
+            self.started_at,
+            duration_ms,
+            NO_PHASES if error and error == Attempt.Error.REQUEST else self._all_phases(in_curl_ms, remote_address),
+            status,
+            error,
+            error_text,
+            remote_address,
+            headers=_final_headers(bytes(self.header_block)),
             snippet=bytes(self.snippet),
         )
 
@@ -280,7 +304,7 @@ class _Transfer(Generic[Tag]):
         if self.proxy is None:
             return self.curl.getinfo(pycurl.PRIMARY_IP) or None
         # libcurl knows the proxy's address only.
-        return self.pinned[0] if self._is_connected_through() else None
+        return self.receivers[0] if self._is_connected_through() else None
 
     def _is_connected_through(self) -> bool:
         """Say whether the proxy connected to the receiver, now or for an earlier request."""
@@ -304,9 +328,9 @@ class _Transfer(Generic[Tag]):
         logger.warning("proxy_failed", http_status=answered or None, error=visible(curl_text))
         return PROXY_REFUSED if answered else PROXY_FAILED
 
-    def _all_phases(self, end: int, is_connected: bool) -> Phases:
+    def _all_phases(self, end: int, remote_address: str | None) -> Phases:
         """Add the look-up, which came before libcurl had the request."""
-        phases = self._phases(end, is_connected)
+        phases = self._phases(end, bool(remote_address))
         return phases._replace(lookup_ms=self.looked_up_ms + (phases.lookup_ms or 0)) if self.looked_up_ms else phases
 
     def _phases(self, end: int, is_connected: bool) -> Phases:
@@ -381,16 +405,20 @@ class _Transfer(Generic[Tag]):
 
     def _lead_through(self, proxy: Proxy, ways_out: names.Addresses, addresses: names.Addresses) -> None:
         """Have libcurl ask the proxy for the first of the addresses, of IPv4 where there is one: not all go further."""
-        self.pinned = tuple(sorted(addresses, key=lambda address: ":" in address))
+        self.receivers = tuple(sorted(addresses, key=lambda address: ":" in address))
         self.ways_out = {(way_out, proxy.port) for way_out in ways_out}
         self._pin(proxy.host, proxy.port, ways_out)
         # Whatever host libcurl reads in the URL.
-        self.curl.setopt(pycurl.CONNECT_TO, [f"::{_bracketed(self.pinned[0])}:{self.target.port}"])
+        self.curl.setopt(pycurl.CONNECT_TO, [f"::{_bracketed(self.receivers[0])}:{self.target.port}"])
 
     def _pin(self, host: str, port: int, addresses: names.Addresses) -> None:
         if self.looking_up:
             self._count_look_up()
-        self.curl.setopt(pycurl.RESOLVE, [f"+{_bracketed(host)}:{port}:{','.join(addresses)}"])
+        pinned, until = self.pins.get((host, port), NO_PIN)
+        now = time.monotonic()
+        if addresses != pinned or now >= until:
+            self.curl.setopt(pycurl.RESOLVE, [f"+{_bracketed(host)}:{port}:{','.join(addresses)}"])
+            self.new_pin = (host, port), Pin(addresses, now + names.KEEP_SECONDS)
 
     def unfound(self, error: Exception) -> Answer:
         """Answer for a request that got no further than its look-up."""
@@ -424,18 +452,10 @@ class _Transfer(Generic[Tag]):
         return _DuplicatedSocket(family, kind, protocol)
 
     def _receive_header(self, line: bytes) -> int | None:
-        self.all_header_bytes += len(line)
-        if self.all_header_bytes > MOST_HEADER_BYTES:
+        self.header_block += line
+        if len(self.header_block) > MOST_HEADER_BYTES:
             self.has_too_many_headers = True
             return -1
-        if line.startswith(b"HTTP/"):
-            # A new answer begins; the one before was interim, such as "103 Early Hints".
-            self.header_lines.clear()
-            self.header_bytes = 0
-            return None
-        self.header_bytes += len(line)
-        if self.header_bytes <= MAX_HEADER_BYTES:
-            self.header_lines.append(line)
         return None  # everything taken
 
     def _receive_body(self, chunk: bytes) -> int | None:
@@ -456,6 +476,8 @@ class Transport(Generic[Tag]):
     def __init__(self, size: int) -> None:
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, size)
+        # What a request has pinned serves all that come later, once it has come back: not all begin in their order.
+        self._pins: dict[tuple[str, int], Pin] = {}
         self._size = size
         self._idle: list[_Transfer[Tag]] = []
         self._busy: dict[pycurl.Curl, _Transfer[Tag]] = {}
@@ -473,7 +495,7 @@ class Transport(Generic[Tag]):
 
     def start(self, request: Request, tag: Tag) -> None:
         """Put `request` in flight; `finished` brings its answer, whatever is wrong with it."""
-        transfer = self._idle.pop() if self._idle else _Transfer()
+        transfer = self._idle.pop() if self._idle else _Transfer(self._pins)
         try:
             transfer.prepare(request, tag)
         except guard.Refused as error:
@@ -535,7 +557,8 @@ class Transport(Generic[Tag]):
         self._looking_up = []
         for curl, transfer in self._busy.items():
             self._multi.remove_handle(curl)
-            self._idle.append(transfer)
+            # Not used again: it may still have addresses to pin, which would be old by then.
+            curl.close()
             tags.append(transfer.tag)
         self._busy = {}
         self._unsendable = []

@@ -250,7 +250,7 @@ class TestWhatFails:
         answer = call(request(receiver.url))
         assert (answer.http_status, answer.error) == (None, Attempt.Error.CONNECT)
         assert (answer.error_text, answer.remote_address) == (transport.PROXY_REFUSED, None)
-        assert (answer.headers, answer.snippet) == ([], b"")
+        assert (answer.headers, answer.snippet) == ((), b"")
         assert title_of(answer) == "The proxy of the portal refused the connection"
         assert "operator" in meaning_of(answer)
 

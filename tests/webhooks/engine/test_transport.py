@@ -313,6 +313,49 @@ def test_a_name_is_looked_up_once_for_many_requests(receiver: Receiver, name_ser
     assert name_server.asked == ["known.example"]
 
 
+def test_a_name_that_has_moved_is_called_at_its_new_address(name_server: NameServer) -> None:
+    places = ["127.0.0.1", "127.0.0.1", "127.0.0.2", "127.0.0.1"]
+    answers: list[Answer] = []
+    with Receiver(status(204, headers=[("Connection", "close")]), host="0.0.0.0") as receiver:
+        sender: Transport[None] = Transport(1)
+        for address in places:
+            names.forget()
+            name_server.addresses["moving.example"] = [address]
+            sender.start(request(f"http://moving.example:{receiver.port}/"), None)
+            while sender.in_flight:
+                answers += [answer for _, answer in sender.finished(0.1)]
+        sender.close()
+    assert [(answer.http_status, answer.remote_address) for answer in answers] == [(204, place) for place in places]
+
+
+def test_what_one_request_has_pinned_serves_others_that_connect_anew(name_server: NameServer) -> None:
+    name_server.addresses["known.example"] = ["127.0.0.1"]
+    with Receiver(status(204, headers=[("Connection", "close")])) as receiver:
+        to_known = request(receiver.url.replace("127.0.0.1", "known.example"))
+        sender: Transport[None] = Transport(3)
+        answers: list[Answer] = []
+        for at_once in (1, 3, 3):
+            for _ in range(at_once):
+                sender.start(to_known, None)
+            while sender.in_flight:
+                answers += [answer for _, answer in sender.finished(0.1)]
+        sender.close()
+        assert [answer.http_status for answer in answers] == [204] * 7
+        assert receiver.connections == 7
+
+
+def test_what_was_broken_off_before_it_began_has_pinned_nothing(receiver: Receiver) -> None:
+    sender: Transport[None] = Transport(1)
+    sender.start(request(receiver.url), None)
+    assert sender.break_off() == [None]
+    sender.start(request(receiver.url), None)
+    answers: list[Answer] = []
+    while sender.in_flight:
+        answers += [answer for _, answer in sender.finished(0.1)]
+    sender.close()
+    assert [answer.http_status for answer in answers] == [204]
+
+
 def test_libcurl_looks_up_nothing_itself(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     # As if the two read another host in the URL.
     monkeypatch.setattr(guard, "target_of", lambda url: guard.Target("127.0.0.1", 1, is_address=True, url=url))
