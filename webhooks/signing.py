@@ -21,16 +21,16 @@ class InvalidSignature(Exception):
 
 def sign(secrets: Sequence[str], event_id: str, body: bytes, timestamp: int) -> list[tuple[str, str]]:
     """Return the headers that sign `body`, with a signature for each of `secrets`, newest first; Unix seconds."""
-    wink = "".join(f",v1={wink_digest(_wink_mac(secret), timestamp, body).hex()}" for secret in secrets)
-    standard = " ".join(
+    wink = [f",v1={wink_digest(_wink_mac(secret), timestamp, body).hex()}" for secret in secrets]
+    standard = [
         f"v1,{base64.b64encode(standard_digest(_standard_mac(secret), event_id, timestamp, body)).decode()}"
         for secret in secrets
-    )
+    ]
     return [
-        ("Wink-Signature", f"t={timestamp}{wink}"),
+        ("Wink-Signature", f"t={timestamp}{''.join(wink)}"),
         ("webhook-id", event_id),
         ("webhook-timestamp", str(timestamp)),
-        ("webhook-signature", standard),
+        ("webhook-signature", " ".join(standard)),
     ]
 
 
@@ -82,8 +82,7 @@ def _standard_mac(secret: str) -> hmac.HMAC:
 
 def _digest(keyed: hmac.HMAC, prefix: bytes, body: bytes) -> bytes:
     mac = keyed.copy()
-    mac.update(prefix)
-    mac.update(body)
+    mac.update(prefix + body)
     return mac.digest()
 
 

@@ -1,24 +1,17 @@
 """UUIDs of version 7: public ids that sort in the order in which they were made."""
 
 from datetime import UTC, datetime
-from functools import lru_cache
 from uuid import UUID
 
 import uuid_utils
 from uuid_utils.compat import uuid7
 
-__all__ = ["first_uuid7_at", "text_of", "time_of", "uuid7", "uuid7_text"]
+__all__ = ["first_uuid7_at", "time_of", "uuid7", "uuid7_text"]
 
 
 def uuid7_text() -> str:
     """Return a new one as text, in a third of the time that `str(uuid7())` takes."""
     return str(uuid_utils.uuid7())
-
-
-@lru_cache(maxsize=4096)
-def text_of(pk: UUID) -> str:
-    """Return `str(pk)`, and keep it: on its way a delivery has its ids written again and again."""
-    return str(pk)
 
 
 def first_uuid7_at(moment: datetime) -> UUID:

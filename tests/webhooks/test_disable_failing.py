@@ -25,7 +25,7 @@ def fail(webhook: Webhook, dead: int = 10) -> None:
     """Let the webhook fail now, with so many deliveries given up at once."""
     for _ in range(dead):
         make_delivery(webhook, "DEAD", end_reason="REFUSED")
-    health.note((webhook.pk, False) for _ in range(dead))
+    health.note((str(webhook.pk), False) for _ in range(dead))
     webhook.refresh_from_db()
 
 
@@ -64,14 +64,14 @@ def test_nine_dead_deliveries_are_too_few(webhook: Webhook, time_machine: TimeMa
 def test_a_success_in_between_starts_the_five_days_anew(webhook: Webhook, time_machine: TimeMachineFixture) -> None:
     fail(webhook)
     time_machine.shift(FIVE_DAYS - timedelta(hours=1))
-    health.note([(webhook.pk, True), (webhook.pk, False)])
+    health.note([(str(webhook.pk), True), (str(webhook.pk), False)])
     time_machine.shift(timedelta(hours=1))
     assert health.disable_failing() == 0
 
 
 def test_dead_deliveries_from_before_do_not_count(webhook: Webhook, time_machine: TimeMachineFixture) -> None:
     fail(webhook, dead=1)
-    health.note([(webhook.pk, True)])
+    health.note([(str(webhook.pk), True)])
     time_machine.shift(timedelta(seconds=1))
     fail(webhook, dead=9)
     time_machine.shift(FIVE_DAYS)
@@ -118,7 +118,7 @@ def test_a_success_that_comes_while_the_dead_are_counted_saves_it(
     time_machine.shift(FIVE_DAYS)
 
     def succeed_meanwhile(counted: Webhook) -> bool:
-        health.note([(counted.pk, True)])
+        health.note([(str(counted.pk), True)])
         return True
 
     monkeypatch.setattr(health, "_has_many_dead", succeed_meanwhile)

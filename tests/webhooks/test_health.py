@@ -15,7 +15,7 @@ START = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
 
 def note(webhook: Webhook, *successes: bool) -> tuple[int, datetime | None]:
-    health.note((webhook.id, succeeded) for succeeded in successes)
+    health.note((str(webhook.id), succeeded) for succeeded in successes)
     webhook.refresh_from_db()
     return webhook.consecutive_failures, webhook.failing_since
 
@@ -45,6 +45,6 @@ def test_webhooks_that_stay_healthy_are_not_written(account: Account, webhook: W
     with CaptureQueriesContext(connection) as queries:
         note(webhook, True, True)
     assert not any(query["sql"].startswith("UPDATE") for query in queries)
-    health.note([(webhook.id, True), (other.id, False)])
+    health.note([(str(webhook.id), True), (str(other.id), False)])
     other.refresh_from_db()
     assert other.consecutive_failures == 1

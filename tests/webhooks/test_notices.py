@@ -48,13 +48,13 @@ def told(webhook: Webhook) -> str:
 
 
 def fail(webhook: Webhook) -> None:
-    health.note([(webhook.pk, False)])
+    health.note([(str(webhook.pk), False)])
 
 
 def succeed(webhook: Webhook) -> None:
     """Let a new event arrive at the webhook."""
     make_delivery(webhook, "SUCCEEDED")
-    health.note([(webhook.pk, True)])
+    health.note([(str(webhook.pk), True)])
 
 
 FAILING = ["Webhook “Wink Stalker” is failing"]
@@ -106,7 +106,7 @@ def test_a_webhook_that_fails_again_within_the_hour_has_not_recovered(
     fail(webhook)
     time_machine.shift(HOUR)
     assert tell() == FAILING
-    health.note([(webhook.pk, True), (webhook.pk, False)])
+    health.note([(str(webhook.pk), True), (str(webhook.pk), False)])
     assert tell() == []
     time_machine.shift(2 * HOUR)
     assert tell() == []

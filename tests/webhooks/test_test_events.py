@@ -180,7 +180,7 @@ class TestWhatComesOfIt:
         assert HourlyCount.objects.values_list("succeeded", "failed", "died").get() == (0, 0, 1)
 
     def test_a_success_does_not_end_the_trouble_of_the_webhook(self, listening_webhook: Webhook, owner: User) -> None:
-        health.note([(listening_webhook.pk, False)] * 10)
+        health.note([(str(listening_webhook.pk), False)] * 10)
         before = facts(listening_webhook)
         assert before["cooling_until"] > timezone.now()
         assert send(listening_webhook, owner).status == "SUCCEEDED"

@@ -24,7 +24,9 @@ COUNT_OLDEST = """
 SELECT webhook_id, count(*) FROM (
     SELECT webhook_id FROM webhooks_delivery
     WHERE next_attempt_at <= %(now)s AND finished_at IS NULL AND (leased_until IS NULL OR leased_until <= %(now)s)
-    ORDER BY next_attempt_at LIMIT %(limit)s
+    -- A limit that the planner does not know makes it go along the index, which marks what it finds dead. Otherwise it
+    -- gathers all entries first, those of finished deliveries too, each time again.
+    ORDER BY next_attempt_at LIMIT (SELECT %(limit)s)
 ) AS oldest
 GROUP BY webhook_id
 """
@@ -80,23 +82,27 @@ UPDATE webhooks_delivery AS delivery
 SET leased_until = %(leased_until)s
 FROM due, webhooks_event AS event
 WHERE delivery.id = due.id AND event.id = delivery.event_id
-RETURNING delivery.id, delivery.webhook_id, due.webhook_version, delivery.event_id, event.type_id, event.body,
-    delivery.priority, delivery.attempt_count, delivery.budget_start, delivery.leased_until, event.is_test
+RETURNING delivery.id::text, delivery.webhook_id::text, due.webhook_version, delivery.event_id::text, event.type_id,
+    event.body, delivery.priority, delivery.attempt_count, delivery.budget_start, delivery.leased_until, event.is_test
 """
-FIRST_CURSOR = UUID(int=0)
+FIRST_CURSOR = str(UUID(int=0))
 # Replays get so small a part of the room that a webhook has: only while less of it is taken they are. So what happens
 # now finds room, whatever waits of the past.
 REPLAY_PART = 5
+REPLAY = int(Delivery.Priority.REPLAY)
 SECRETS = ["webhook__secret", "webhook__previous_secret"]
 
 
 class Claim(NamedTuple):
-    """A delivery that this worker, and no other, sends before `leased_until`."""
+    """A delivery that this worker, and no other, sends before `leased_until`.
 
-    delivery_id: UUID
-    webhook_id: UUID
+    Ids are texts in the engine: each is looked up and written ten times and more on the way of a delivery.
+    """
+
+    delivery_id: str
+    webhook_id: str
     webhook_version: int
-    event_id: UUID
+    event_id: str
     event_type: str
     body: bytes
     priority: int
@@ -109,10 +115,10 @@ class Claim(NamedTuple):
     def of(cls, delivery: Delivery, leased_until: datetime) -> Self:
         """Return the claim of a delivery that the caller has leased; it reads the event and the webhook's version."""
         return cls(
-            delivery_id=delivery.pk,
-            webhook_id=delivery.webhook_id,
+            delivery_id=str(delivery.pk),
+            webhook_id=str(delivery.webhook_id),
             webhook_version=delivery.webhook.version,
-            event_id=delivery.event_id,
+            event_id=str(delivery.event_id),
             event_type=delivery.event.type_id,
             body=bytes(delivery.event.body),
             priority=delivery.priority,
@@ -124,7 +130,7 @@ class Claim(NamedTuple):
 
     @property
     def is_replay(self) -> bool:
-        return self.priority == Delivery.Priority.REPLAY
+        return self.priority == REPLAY
 
     @property
     def attempt_number(self) -> int:
@@ -136,7 +142,7 @@ class Claim(NamedTuple):
         return self.attempt_number - self.budget_start
 
 
-def claim(taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID = FIRST_CURSOR) -> list[Claim]:
+def claim(taken: Mapping[str, int], room: int, limit: int, cursor: str = FIRST_CURSOR) -> list[Claim]:
     """Take up to `limit` due deliveries, and so many of each webhook that the caller has `room` of them.
 
     `taken` says how many it has already. The webhooks behind `cursor` come first; none that is rationed is asked. Of a
@@ -152,11 +158,11 @@ def claim(taken: Mapping[UUID, int], room: int, limit: int, cursor: UUID = FIRST
     return _claim_one_by_one(rooms, limit, kept_from_replays(room), now)
 
 
-def webhooks_with_work(now: datetime, cursor: UUID = FIRST_CURSOR) -> list[UUID]:
+def webhooks_with_work(now: datetime, cursor: str = FIRST_CURSOR) -> list[str]:
     """Return webhooks for which something may be due, those behind `cursor` first; all, unless there are very many."""
     with connection.cursor() as db_cursor:
         db_cursor.execute(COUNT_OLDEST, {"now": connection.ops.adapt_datetimefield_value(now), "limit": OLDEST})
-        counts = {_uuid(webhook_id): count for webhook_id, count in db_cursor.fetchall()}
+        counts = {_text(webhook_id): count for webhook_id, count in db_cursor.fetchall()}
     webhook_ids = set(counts)
     if sum(counts.values()) == OLDEST:
         behind = _waiting_webhooks(cursor, WEBHOOKS_AT_ONCE)
@@ -164,16 +170,16 @@ def webhooks_with_work(now: datetime, cursor: UUID = FIRST_CURSOR) -> list[UUID]
     return sorted(webhook_ids, key=lambda webhook_id: (webhook_id <= cursor, webhook_id))
 
 
-def _waiting_webhooks(cursor: UUID, limit: int) -> list[UUID]:
+def _waiting_webhooks(cursor: str, limit: int) -> list[str]:
     with connection.cursor() as db_cursor:
-        place = cursor if connection.features.has_native_uuid_field else cursor.hex
+        place = cursor if connection.features.has_native_uuid_field else UUID(cursor).hex
         db_cursor.execute(WAITING_WEBHOOKS, {"cursor": place, "limit": limit})
-        return [_uuid(row[0]) for row in db_cursor.fetchall()]
+        return [_text(row[0]) for row in db_cursor.fetchall()]
 
 
-def _uuid(value: UUID | str) -> UUID:
-    """Return a UUID as it comes out of SQL: a database without a type for it has it as a text."""
-    return value if isinstance(value, UUID) else UUID(value)
+def _text(value: UUID | str) -> str:
+    """Return a UUID that comes out of SQL as text: a database without a type for it writes it otherwise."""
+    return str(value if isinstance(value, UUID) else UUID(value))
 
 
 def kept_from_replays(room: int) -> int:
@@ -181,7 +187,7 @@ def kept_from_replays(room: int) -> int:
     return room - max(1, room // REPLAY_PART)
 
 
-def _claim_at_once(rooms: Mapping[UUID, int], limit: int, kept: int, now: datetime) -> list[Claim]:
+def _claim_at_once(rooms: Mapping[str, int], limit: int, kept: int, now: datetime) -> list[Claim]:
     with connection.cursor() as db_cursor:
         db_cursor.execute(
             CLAIM_POSTGRESQL,
@@ -197,15 +203,15 @@ def _claim_at_once(rooms: Mapping[UUID, int], limit: int, kept: int, now: dateti
         return _in_order(Claim(*row) for row in db_cursor.fetchall())
 
 
-def _claim_one_by_one(rooms: Mapping[UUID, int], limit: int, kept: int, now: datetime) -> list[Claim]:
+def _claim_one_by_one(rooms: Mapping[str, int], limit: int, kept: int, now: datetime) -> list[Claim]:
     """Do the same where the database has neither LATERAL nor SKIP LOCKED, and one writer at a time anyway."""
     with transaction.atomic():
-        rationed = set(Webhook.objects.rationed().values_list("pk", flat=True))
+        rationed = {str(pk) for pk in Webhook.objects.rationed().values_list("pk", flat=True)}
         delivery_ids: list[UUID] = []
         for webhook_id, room in rooms.items():
             wanted = min(room, limit - len(delivery_ids))
             if wanted > 0 and webhook_id not in rationed:
-                delivery_ids += first_of(due_of(webhook_id, now), wanted, room - kept)
+                delivery_ids += first_of(due_of(UUID(webhook_id), now), wanted, room - kept)
         return lease(delivery_ids, now)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -99,7 +98,7 @@ class Drain:
         self._waiting = Waiting(settings.WEBHOOK_IN_FLIGHT, settings.WEBHOOK_IN_FLIGHT_PER_WEBHOOK)
         self._targets = Targets()
         # Until when this process has each delivery that waits, is in flight or is not recorded yet.
-        self._leases: dict[UUID, datetime] = {}
+        self._leases: dict[str, datetime] = {}
         self._results: list[Result] = []
         self._oldest_result_at = 0.0
         self._recorder = Recorder()
@@ -153,7 +152,7 @@ class Drain:
 
     def _queue(self, claims: list[Claim]) -> None:
         """Queue what was claimed; cancel what is for a webhook that is switched off."""
-        self._mark_failing(self._targets.refresh((each.webhook_id, each.webhook_version) for each in claims))
+        self._mark_failing(self._targets.refresh({(claimed.webhook_id, claimed.webhook_version) for claimed in claims}))
         for claimed in claims:
             # One that is here already comes again when the clock has jumped over the end of its lease: only that moves.
             is_new = claimed.delivery_id not in self._leases
@@ -164,7 +163,7 @@ class Drain:
 
     def _mark_failing(self, webhooks: Iterable[Webhook]) -> None:
         for webhook in webhooks:
-            self._waiting.mark(webhook.pk, failing=webhook.failing_since is not None)
+            self._waiting.mark(str(webhook.pk), failing=webhook.failing_since is not None)
 
     def _review(self) -> None:
         """Look again at what waits its turn: drop what was cancelled, take over what was changed at its webhook."""
@@ -172,15 +171,16 @@ class Drain:
         if not self._waiting or now - self._reviewed_at < REVIEW_SECONDS:
             return
         self._reviewed_at = now
-        current = Delivery.objects.filter(pk__in=any_of(claimed.delivery_id for claimed in self._waiting))
-        rows = list(current.values_list("pk", "next_attempt_at", "webhook_id", "webhook__version"))
-        self._mark_failing(self._targets.refresh((webhook_id, version) for _, _, webhook_id, version in rows))
-        ended = {pk for pk, next_attempt_at, _, _ in rows if next_attempt_at is None}
+        webhooks = Webhook.objects.filter(pk__in=any_of({claimed.webhook_id for claimed in self._waiting}))
+        versions = [(str(pk), version) for pk, version in webhooks.values_list("pk", "version")]
+        self._mark_failing(self._targets.refresh(versions))
+        deliveries = Delivery.objects.filter(pk__in=any_of(claimed.delivery_id for claimed in self._waiting))
+        ended = {str(pk) for pk in deliveries.filter(next_attempt_at=None).values_list("pk", flat=True)}
         self._release(self._waiting.drop(lambda claimed: claimed.delivery_id in ended))
         self._cancel_for_disabled()
 
     def _cancel_for_disabled(self) -> None:
-        off = {webhook.pk: webhook for webhook in self._targets if webhook.reason_to_cancel(replay=False)}
+        off = {str(webhook.pk): webhook for webhook in self._targets if webhook.reason_to_cancel(replay=False)}
 
         def reason_to_cancel(claimed: Claim) -> str:
             webhook = off.get(claimed.webhook_id)
@@ -205,45 +205,47 @@ class Drain:
     def _send(self) -> None:
         """Fill the free places, webhook by webhook in turn, up to each one's cap."""
         now = datetime.now(UTC)
+        timestamp = int(now.timestamp())
+        under_way = self._transport.in_flight + len(self._results) + len(self._recorder)
+        places = min(self._transport.free, self._most_under_way - under_way)
         for line in self._waiting.in_turn(time.monotonic()):
-            if self._places <= 0:
+            if places <= 0:
                 break
-            self._send_next(line, now)
+            places -= self._send_next(line, now, timestamp)
         self._slots.give_back_kept()
 
-    @property
-    def _places(self) -> int:
-        under_way = self._transport.in_flight + len(self._results) + len(self._recorder)
-        return min(self._transport.free, self._most_under_way - under_way)
+    def _send_next(self, line: Line, now: datetime, timestamp: int) -> int:
+        """Send the first delivery of the line, or drop it, unless other processes use all slots of its webhook.
 
-    def _send_next(self, line: Line, now: datetime) -> None:
-        """Send the first delivery of the line, or drop it, unless other processes use all slots of its webhook."""
+        Return how many places it takes.
+        """
         webhook_id = line.claims[0].webhook_id
         webhook = self._targets.get(webhook_id)
         if webhook is None:
             # Nobody can read its secrets; its deliveries are tried again when their leases have run out.
             del self._leases[self._waiting.pop(line).delivery_id]
-            return
+            return 0
         slot = self._slots.take(webhook_id)
         if slot is None:
             line.not_before = time.monotonic() + POLL_SECONDS
-            return
+            return 0
         claimed = self._waiting.pop(line)
         if self._leases[claimed.delivery_id] - now < self._lease_needed:
             self._slots.give_back(slot)
             self._release([claimed])
-            return
+            return 0
         self._waiting.start(webhook_id)
         try:
-            request = make_request(claimed, webhook.url, webhook.valid_secrets(now), int(now.timestamp()))
+            request = make_request(claimed, webhook.url, webhook.valid_secrets(now), timestamp)
         except Exception as error:
             # Whatever is wrong with one delivery or its secret must not stop the others.
-            logger.exception("request_not_made", delivery=str(claimed.delivery_id))
+            logger.exception("request_not_made", delivery=claimed.delivery_id)
             self._slots.give_back(slot)
             answer = Answer(now, 0, error=Attempt.Error.REQUEST, error_text=type(error).__name__)
             self._add_result(claimed, Request(webhook.url, [], claimed.body), answer)
-            return
-        self._transport.start(request, Sent(claimed, request, slot))
+        else:
+            self._transport.start(request, Sent(claimed, request, slot))
+        return 1
 
     # Answers
 
@@ -251,8 +253,9 @@ class Drain:
         if not self._transport.in_flight:
             self._wait()
         for sent, answer in self._transport.finished(POLL_SECONDS):
-            self._slots.keep(sent.claim.webhook_id, sent.slot)
-            self._add_result(sent.claim, sent.request, answer)
+            claimed, request, slot = sent
+            self._slots.keep(claimed.webhook_id, slot)
+            self._add_result(claimed, request, answer)
 
     def _wait(self) -> None:
         """Wait for the recorder, or for the next ration or a slot that another process uses where that is all."""
@@ -269,8 +272,9 @@ class Drain:
         else:
             # The jitter keeps retries apart; nobody gains by guessing it.
             outcome = judge(answer, claimed.tries, datetime.now(UTC), random.random())  # noqa: S311
-        self._waiting.mark(claimed.webhook_id, failing=not outcome.succeeded)
-        if outcome.succeeded:
+        has_succeeded = outcome.succeeded
+        self._waiting.mark(claimed.webhook_id, failing=not has_succeeded)
+        if has_succeeded:
             self._waiting.finish(claimed.webhook_id)
         if not self._results:
             self._oldest_result_at = time.monotonic()

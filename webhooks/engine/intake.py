@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from uuid import UUID
 
 from webhooks import wake
 from webhooks.engine.claim import FIRST_CURSOR, Claim, claim
@@ -38,7 +37,7 @@ class Intake:
         # Whether the last look has brought something, or left events: whether to look again at once.
         self.more_is_due = True
 
-    def take(self, taken: Counter[UUID], room: int, is_idle: bool) -> list[Claim]:
+    def take(self, taken: Counter[str], room: int, is_idle: bool) -> list[Claim]:
         """Return up to `room` claims for a caller who has `taken` so many of each webhook."""
         now = time.monotonic()
         room = min(room, max(1, MOST_BYTES // self._body_bytes))
@@ -53,13 +52,13 @@ class Intake:
         self.more_is_due = bool(claims) or self._more_is_new
         return claims
 
-    def _dispatch(self, taken: Counter[UUID], room: int, now: float) -> list[Claim]:
+    def _dispatch(self, taken: Counter[str], room: int, now: float) -> list[Claim]:
         """Dispatch new events, and claim at once what of their deliveries fits in."""
         if not (self._more_is_new and self._new_fills_room) and now - self._dispatched_at < LOOK_SECONDS:
             return []
         self._dispatched_at = now
 
-        def wanted(webhook_id: UUID) -> bool:
+        def wanted(webhook_id: str) -> bool:
             nonlocal room
             if room <= 0 or taken[webhook_id] >= self._room_per_webhook:
                 return False
@@ -79,7 +78,7 @@ class Intake:
         seconds = OLDER_SECONDS if self._more_is_new else LOOK_SECONDS
         return self._more_is_older or now - self._claimed_at >= seconds
 
-    def _claim(self, taken: Counter[UUID], room: int, now: float) -> list[Claim]:
+    def _claim(self, taken: Counter[str], room: int, now: float) -> list[Claim]:
         self._claimed_at = now
         with_probes = now - self._probed_at >= PROBE_SECONDS
         if with_probes:

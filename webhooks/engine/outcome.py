@@ -8,6 +8,7 @@ from django.utils.http import parse_http_date_safe
 from webhooks.engine.transport import Answer
 from webhooks.models import Delivery
 
+SUCCEEDED = Delivery.Status.SUCCEEDED
 BUDGET = 10
 """Attempts in all, before a delivery is dead; a redelivery brings a new budget."""
 WAITS = [
@@ -33,18 +34,21 @@ class Outcome(NamedTuple):
 
     @property
     def succeeded(self) -> bool:
-        return self.status == Delivery.Status.SUCCEEDED
+        return self.status == SUCCEEDED
 
     @property
     def webhook_is_gone(self) -> bool:
         return self.end_reason == Delivery.EndReason.GONE
 
 
+SUCCESS = Outcome(SUCCEEDED)
+
+
 def judge(answer: Answer, tries: int, now: datetime, chance: float) -> Outcome:
     """Say what `answer` to the `tries`-th attempt of the budget means; `chance` from 0 to 1 sets the jitter."""
     status = answer.http_status
     if _is_success(answer):
-        return Outcome(Delivery.Status.SUCCEEDED)
+        return SUCCESS
     if status == 410:
         return Outcome(Delivery.Status.DEAD, Delivery.EndReason.GONE)
     if status is not None and 400 <= status < 500 and status not in (408, 429):
@@ -58,7 +62,7 @@ def judge(answer: Answer, tries: int, now: datetime, chance: float) -> Outcome:
 def judge_test(answer: Answer) -> Outcome:
     """Say what `answer` to a test event means: it is not sent again, and no 410 switches its webhook off."""
     if _is_success(answer):
-        return Outcome(Delivery.Status.SUCCEEDED)
+        return SUCCESS
     return Outcome(Delivery.Status.DEAD, Delivery.EndReason.TEST_FAILED)
 
 

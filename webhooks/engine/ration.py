@@ -33,7 +33,7 @@ class Rations:
     more_follows: bool = False
 
 
-def claim_rationed(taken: Mapping[UUID, int], room: int, limit: int, *, with_probes: bool = True) -> Rations:
+def claim_rationed(taken: Mapping[str, int], room: int, limit: int, *, with_probes: bool = True) -> Rations:
     """Take up to `limit` due deliveries of rationed webhooks, as many of each as its ration and its room allow.
 
     Without probes only of those that have a limit, and do not cool down.
@@ -55,7 +55,7 @@ def claim_rationed(taken: Mapping[UUID, int], room: int, limit: int, *, with_pro
         if number and time.monotonic() > end:
             rations.more_follows = True
             break
-        free = room - taken.get(webhook_id, 0)
+        free = room - taken.get(str(webhook_id), 0)
         wanted = min(free, limit - len(rations.claims))
         if wanted > 0:
             _take(webhook_id, wanted, free - kept_from_replays(room), now, rations)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import orjson
 import structlog
@@ -15,11 +14,11 @@ from django.utils import timezone
 from webhooks import health
 from webhooks.engine.claim import Claim
 from webhooks.engine.outcome import Outcome
-from webhooks.engine.postgresql import array
+from webhooks.engine.postgresql import array, text_array
 from webhooks.engine.transport import Answer, Phases, Request
 from webhooks.models import Attempt, Delivery, Webhook
 from webhooks.models.delivery import DeliveryQuerySet
-from winkhooks.uuid7 import text_of, uuid7_text
+from winkhooks.uuid7 import uuid7_text
 
 logger = structlog.get_logger(__name__)
 
@@ -29,8 +28,10 @@ logger = structlog.get_logger(__name__)
 SAVE_POSTGRESQL = """
 WITH result AS (
     SELECT * FROM unnest(
-        %(id)s::uuid[], %(lease)s::timestamptz[], %(url)s::text[], %(http_status)s::smallint[],
-        %(status)s::text[], %(end_reason)s::text[], %(next_attempt_at)s::timestamptz[], %(budget_start)s::int[]
+        -- Where the planner sees how many there are, it may read the whole table.
+        (SELECT %(id)s::uuid[]), (SELECT %(lease)s::timestamptz[]), (SELECT %(url)s::text[]),
+        (SELECT %(http_status)s::smallint[]), (SELECT %(status)s::text[]), (SELECT %(end_reason)s::text[]),
+        (SELECT %(next_attempt_at)s::timestamptz[]), (SELECT %(budget_start)s::int[])
     ) AS result(id, lease, url, http_status, status, end_reason, next_attempt_at, budget_start)
 ), saved AS (
     UPDATE webhooks_delivery AS delivery
@@ -52,7 +53,7 @@ WITH result AS (
     RETURNING delivery.id
 )
 -- Mostly there are none, and nothing has to be read.
-SELECT id FROM result WHERE id NOT IN (SELECT id FROM saved)
+SELECT id::text FROM result WHERE id NOT IN (SELECT id FROM saved)
 """
 
 ATTEMPT_COLUMNS = (
@@ -87,7 +88,7 @@ class Recorded:
     """How many attempts were written, and which webhooks rest from now on."""
 
     count: int
-    resting: set[UUID]
+    resting: set[str]
 
 
 def record(results: list[Result]) -> Recorded:
@@ -96,11 +97,10 @@ def record(results: list[Result]) -> Recorded:
     One whose lease had run out and was given to another worker is left out: that worker sends it again.
     """
     with transaction.atomic():
-        succeeded = Delivery.Status.SUCCEEDED
         # What becomes of the past, or of a test, says nothing of how the webhook is doing, least of all where it is
         # disabled.
         resting = health.note(
-            (result.claim.webhook_id, result.outcome.status == succeeded)
+            (result.claim.webhook_id, result.outcome.succeeded)
             for result in results
             if not (result.claim.is_replay or result.claim.is_test)
         )
@@ -125,7 +125,7 @@ def record_what_can_be(results: list[Result]) -> Recorded:
     except DatabaseError:
         # Not the database is in trouble but something in a result. It must not take the others along.
         if len(results) == 1:
-            logger.exception("result_not_recorded", delivery=str(results[0].claim.delivery_id))
+            logger.exception("result_not_recorded", delivery=results[0].claim.delivery_id)
             return Recorded(0, set())
     singly = [record_what_can_be([result]) for result in results]
     return Recorded(sum(each.count for each in singly), set().union(*(each.resting for each in singly)))
@@ -135,7 +135,7 @@ def _without_retries_of_disabled(results: list[Result]) -> list[Result]:
     """Let a retry end as CANCELLED where the webhook was disabled or removed while its request was under way."""
     retrying = {result.claim.webhook_id for result in results if result.outcome.status == Delivery.Status.RETRYING}
     off = Webhook.objects.off().filter(pk__in=retrying).only("enabled", "removed_at") if retrying else []
-    webhooks = {webhook.pk: webhook for webhook in off}
+    webhooks = {str(webhook.pk): webhook for webhook in off}
     return [_ended(result, webhooks.get(result.claim.webhook_id)) for result in results] if webhooks else results
 
 
@@ -160,20 +160,22 @@ def _save_states(results: list[Result]) -> list[Result]:
     ]
 
 
-def _save_at_once(results: list[Result], now: datetime) -> set[UUID]:
+def _save_at_once(results: list[Result], now: datetime) -> set[str]:
     """Return the deliveries that were left as they are."""
+    # One lease serves many.
+    leases = {leased_until: str(leased_until) for leased_until in {result.claim.leased_until for result in results}}
     with connection.cursor() as cursor:
         cursor.execute(
             SAVE_POSTGRESQL,
             {
                 "retry": Delivery.Priority.RETRY,
                 "now": now,
-                "id": array(text_of(result.claim.delivery_id) for result in results),
-                "lease": array(result.claim.leased_until for result in results),
-                "url": array(result.request.url for result in results),
+                "id": array(result.claim.delivery_id for result in results),
+                "lease": array(leases[result.claim.leased_until] for result in results),
+                "url": text_array([result.request.url for result in results]),
                 "http_status": array(result.answer.http_status for result in results),
                 "status": array(result.outcome.status for result in results),
-                "end_reason": array(result.outcome.end_reason for result in results),
+                "end_reason": text_array([result.outcome.end_reason for result in results]),
                 "next_attempt_at": array(result.outcome.next_attempt_at for result in results),
                 "budget_start": array(result.claim.budget_start for result in results),
             },
@@ -181,7 +183,7 @@ def _save_at_once(results: list[Result], now: datetime) -> set[UUID]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def _save_one_by_one(results: list[Result], now: datetime) -> set[UUID]:
+def _save_one_by_one(results: list[Result], now: datetime) -> set[str]:
     """Do the same where the database does not unnest arrays; it has no round trips that would make it slow."""
     unsaved = set()
     for result in results:
@@ -237,7 +239,7 @@ def _row(result: Result, write_headers: Callable[[Sequence[tuple[str, str]]], ob
     answer = result.answer
     return (
         uuid7_text(),
-        text_of(result.claim.delivery_id),
+        result.claim.delivery_id,
         result.claim.attempt_number,
         str(answer.started_at),
         answer.duration_ms,

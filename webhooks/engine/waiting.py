@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from uuid import UUID
 
 from webhooks.engine.claim import Claim
 
@@ -28,7 +27,7 @@ class Waiting:
     def __init__(self, places: int, cap: int) -> None:
         self._places_for_failing = max(1, places // 2)
         self._cap = cap
-        self._lines: defaultdict[UUID, Line] = defaultdict(Line)
+        self._lines: defaultdict[str, Line] = defaultdict(Line)
         # Those in which something waits; the first one has the next turn.
         self._turns: deque[Line] = deque()
 
@@ -39,7 +38,7 @@ class Waiting:
         for line in self._turns:
             yield from line.claims
 
-    def taken(self) -> Counter[UUID]:
+    def taken(self) -> Counter[str]:
         """Count by webhook what waits and what is under way."""
         return Counter({webhook_id: len(line.claims) + line.under_way for webhook_id, line in self._lines.items()})
 
@@ -92,13 +91,13 @@ class Waiting:
                 self._turns.remove(line)
         return dropped
 
-    def start(self, webhook_id: UUID) -> None:
+    def start(self, webhook_id: str) -> None:
         self._lines[webhook_id].under_way += 1
 
-    def finish(self, webhook_id: UUID) -> None:
+    def finish(self, webhook_id: str) -> None:
         self._lines[webhook_id].under_way -= 1
 
-    def mark(self, webhook_id: UUID, *, failing: bool) -> None:
+    def mark(self, webhook_id: str, *, failing: bool) -> None:
         self._lines[webhook_id].failing = failing
 
     def _room_for_failing(self) -> int:

@@ -1,5 +1,4 @@
 from datetime import UTC, datetime
-from uuid import UUID
 
 import pytest
 import time_machine
@@ -100,7 +99,7 @@ def test_an_event_keeps_the_moment_before_its_webhooks_were_read(
     with time_machine.travel("2026-11-24T09:30:00Z", tick=False) as clock:
         reading = _Subscribers.__init__
 
-        def read_a_second_later(self: _Subscribers, account_ids: set[UUID]) -> None:
+        def read_a_second_later(self: _Subscribers, account_ids: set[str]) -> None:
             clock.shift(1)
             reading(self, account_ids)
 

@@ -346,7 +346,7 @@ def test_a_result_that_the_database_refuses_takes_no_other_along(
     refused = announce(account, count=10)[3]
 
     def record_all_but_one(results: list[Result]) -> Recorded:
-        if any(result.claim.event_id == refused.id for result in results):
+        if any(result.claim.event_id == str(refused.id) for result in results):
             raise DataError("not this one")
         return record(results)
 

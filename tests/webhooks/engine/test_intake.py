@@ -27,7 +27,7 @@ def test_new_events_fill_the_room(account: Account, webhook: Webhook, rung: list
     announced = announce(account, count=5)
     intake = Intake(room_per_webhook=10)
     claims = intake.take(Counter(), 3, is_idle=True)
-    assert [claimed.event_id for claimed in claims] == [event.id for event in announced[:3]]
+    assert [claimed.event_id for claimed in claims] == [str(event.id) for event in announced[:3]]
     assert Delivery.objects.filter(leased_until__isnull=False).count() == 3
     # The others are left to other workers, who are called, or to the next time.
     assert Event.objects.filter(status="NEW").count() == 2
@@ -38,7 +38,7 @@ def test_new_events_fill_the_room(account: Account, webhook: Webhook, rung: list
 
 def test_no_webhook_gets_more_than_its_own_room(account: Account, webhook: Webhook) -> None:
     announce(account, count=5)
-    assert len(Intake(room_per_webhook=4).take(Counter({webhook.pk: 1}), 100, is_idle=True)) == 3
+    assert len(Intake(room_per_webhook=4).take(Counter({str(webhook.pk): 1}), 100, is_idle=True)) == 3
     # Nobody holds the others; whoever has room for them takes them.
     assert Delivery.objects.filter(leased_until=None).count() == 2
     assert len(Intake(room_per_webhook=4).take(Counter(), 100, is_idle=True)) == 2
@@ -53,8 +53,8 @@ def test_what_is_older_goes_before_what_is_new(
     intake = Intake(room_per_webhook=10)
     assert len(intake.take(Counter(), 2, is_idle=True)) == 2
     new = announce(account, count=2)
-    claims = intake.take(Counter({webhook.pk: 2}), 4, is_idle=True)
-    assert [claimed.event_id for claimed in claims] == [event.id for event in (*old[2:], *new)]
+    claims = intake.take(Counter({str(webhook.pk): 2}), 4, is_idle=True)
+    assert [claimed.event_id for claimed in claims] == [str(event.id) for event in (*old[2:], *new)]
 
 
 def test_a_retry_is_found_while_new_events_keep_the_worker_busy(
@@ -66,7 +66,7 @@ def test_a_retry_is_found_while_new_events_keep_the_worker_busy(
     Delivery.objects.update(status="RETRYING", priority=1, next_attempt_at=timezone.now() - timedelta(seconds=1))
     announce(account, count=5)
     taken = Intake(room_per_webhook=10).take(Counter(), 10, is_idle=False)
-    assert event.id in {claimed.event_id for claimed in taken}
+    assert str(event.id) in {claimed.event_id for claimed in taken}
 
 
 def test_nothing_due_is_nothing_to_look_for_again(account: Account, webhook: Webhook) -> None:

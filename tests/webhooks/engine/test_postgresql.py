@@ -2,7 +2,7 @@ import pytest
 from django.db import connection
 
 from accounts.models import Account
-from webhooks.engine.postgresql import any_of, array
+from webhooks.engine.postgresql import any_of, array, text_array
 from winkhooks.uuid7 import uuid7
 
 pytestmark = [pytest.mark.storage, pytest.mark.django_db]
@@ -12,9 +12,12 @@ TEXTS = ["", "plain", "a,b", '"quoted"', "back\\slash", '\\"', "{curly}", "NULL"
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no arrays.")
 def test_what_is_written_is_what_is_read() -> None:
+    ids = [uuid7(), uuid7()]
+    texts = [text_array(TEXTS), text_array([""]), text_array([])]
+    others = [array([1, None, 3]), array(str(pk) for pk in ids), array([])]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT %s::text[], %s::int[], %s::text[]", [array(TEXTS), array([1, None, 3]), array([])])
-        assert cursor.fetchone() == (TEXTS, [1, None, 3], [])
+        cursor.execute("SELECT %s::text[], %s::text[], %s::text[], %s::int[], %s::uuid[], %s::int[]", texts + others)
+        assert cursor.fetchone() == (TEXTS, [""], [], [1, None, 3], ids, [])
 
 
 def test_it_finds_the_rows_of_many_ids() -> None:

@@ -1,6 +1,5 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -28,8 +27,12 @@ def frozen(time_machine: TimeMachineFixture) -> TimeMachineFixture:
     return time_machine
 
 
-def take(taken: dict[UUID, int] | None = None, room: int = 100, limit: int = 100) -> Rations:
+def take(taken: dict[str, int] | None = None, room: int = 100, limit: int = 100) -> Rations:
     return claim_rationed(taken or {}, room, limit)
+
+
+def ids_in_order() -> list[str]:
+    return [str(pk) for pk in Delivery.objects.order_by("pk").values_list("pk", flat=True)]
 
 
 def make_due(account: Account, count: int) -> None:
@@ -99,7 +102,7 @@ class TestLimit:
 
     def test_room_and_limit_hold_too(self, account: Account, limited: Webhook) -> None:
         make_due(account, 5)
-        assert len(take({limited.id: 9}, room=10).claims) == 1
+        assert len(take({str(limited.id): 9}, room=10).claims) == 1
         assert len(take(limit=2).claims) == 2
 
     def test_asking_many_ends_soon(self, account: Account, limited: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +132,7 @@ class TestLimit:
 class TestCoolingDown:
     @pytest.fixture
     def failing(self, webhook: Webhook, frozen: TimeMachineFixture) -> Webhook:
-        health.note((webhook.id, False) for _ in range(10))
+        health.note((str(webhook.id), False) for _ in range(10))
         webhook.refresh_from_db()
         return webhook
 
@@ -141,7 +144,7 @@ class TestCoolingDown:
         self, account: Account, failing: Webhook, frozen: TimeMachineFixture
     ) -> None:
         make_due(account, 3)
-        oldest, *others = Delivery.objects.order_by("pk").values_list("pk", flat=True)
+        oldest, *others = ids_in_order()
         Delivery.objects.filter(pk=oldest).update(priority=Delivery.Priority.REPLAY)
         frozen.shift(timedelta(seconds=61))
         assert [claimed.delivery_id for claimed in take().claims] == others[:1]
@@ -157,7 +160,7 @@ class TestCoolingDown:
         assert take().claims == []
 
     def test_nine_failures_are_not_enough(self, webhook: Webhook) -> None:
-        health.note((webhook.id, False) for _ in range(9))
+        health.note((str(webhook.id), False) for _ in range(9))
         assert self.rest_of(webhook) is None
 
     def test_ten_failures_in_a_row_bring_a_minute_of_rest(self, failing: Webhook) -> None:
@@ -188,18 +191,18 @@ class TestCoolingDown:
         monkeypatch.setattr(ration, "LONGEST_SECONDS", 10)
         for number in range(20):
             other = make_webhook(account, f"https://{number}.example/")
-            health.note((other.pk, False) for _ in range(10))
+            health.note((str(other.pk), False) for _ in range(10))
         make_due(account, 3)
         frozen.shift(61)
         taken = Counter(claimed.webhook_id for claimed in take().claims)
-        assert taken == dict.fromkeys(Webhook.objects.values_list("pk", flat=True), 1)
+        assert taken == {str(pk): 1 for pk in Webhook.objects.values_list("pk", flat=True)}
         with CaptureQueriesContext(connection) as asked:
             assert take(taken) == Rations()
         assert len(asked) == 1
         # One that has an outcome again is asked, whatever the others do.
         Delivery.objects.filter(webhook=failing, leased_until__isnull=False).update(leased_until=None)
-        del taken[failing.pk]
-        assert [claimed.webhook_id for claimed in take(taken).claims] == [failing.pk]
+        del taken[str(failing.pk)]
+        assert [claimed.webhook_id for claimed in take(taken).claims] == [str(failing.pk)]
 
     def test_without_probes_only_limits_are_asked_about(
         self, account: Account, failing: Webhook, frozen: TimeMachineFixture
@@ -209,8 +212,8 @@ class TestCoolingDown:
         make_due(account, 3)
         frozen.shift(61)
         claims = claim_rationed({}, 100, 100, with_probes=False).claims
-        assert [claimed.webhook_id for claimed in claims] == [limited.pk]
-        assert [claimed.webhook_id for claimed in take().claims] == [failing.pk]
+        assert [claimed.webhook_id for claimed in claims] == [str(limited.pk)]
+        assert [claimed.webhook_id for claimed in take().claims] == [str(failing.pk)]
 
     def test_the_probe_is_the_oldest_delivery_even_if_it_was_tried_before(
         self, account: Account, failing: Webhook, frozen: TimeMachineFixture
@@ -219,7 +222,7 @@ class TestCoolingDown:
         oldest = Delivery.objects.earliest("pk")
         Delivery.objects.filter(pk=oldest.pk).update(status="RETRYING", priority=Delivery.Priority.RETRY)
         frozen.shift(61)
-        assert [claimed.delivery_id for claimed in take().claims] == [oldest.pk]
+        assert [claimed.delivery_id for claimed in take().claims] == [str(oldest.pk)]
 
     def test_a_probe_that_fails_doubles_the_rest_up_to_an_hour(
         self, failing: Webhook, frozen: TimeMachineFixture
@@ -227,7 +230,7 @@ class TestCoolingDown:
         rests = []
         for _ in range(8):
             frozen.shift(timedelta(hours=1))
-            health.note([(failing.id, False)])
+            health.note([(str(failing.id), False)])
             rests.append(self.rest_of(failing))
         minutes = [2, 4, 8, 16, 32, 60, 60, 60]
         assert rests == [timedelta(minutes=each) for each in minutes]
@@ -236,11 +239,11 @@ class TestCoolingDown:
         self, failing: Webhook, frozen: TimeMachineFixture
     ) -> None:
         frozen.shift(5)
-        health.note((failing.id, False) for _ in range(10))
+        health.note((str(failing.id), False) for _ in range(10))
         assert self.rest_of(failing) == timedelta(seconds=55)
 
     def test_a_success_ends_it(self, account: Account, failing: Webhook) -> None:
-        health.note([(failing.id, True)])
+        health.note([(str(failing.id), True)])
         assert self.rest_of(failing) is None
         assert failing.cooling_seconds == 0
         make_due(account, 3)
@@ -256,14 +259,14 @@ class TestCoolingDown:
         self, account: Account, failing: Webhook, frozen: TimeMachineFixture, rested: int
     ) -> None:
         make_due(account, 3)
-        oldest, chosen, _ = Delivery.objects.order_by("pk").values_list("pk", flat=True)
+        oldest, chosen, _ = ids_in_order()
         frozen.shift(rested)
         Delivery.objects.filter(pk=chosen).retry_now()
         frozen.shift(1)
         assert [claimed.delivery_id for claimed in take().claims] == [chosen]
         assert take().claims == []
         # It failed: the oldest is the next probe, after a longer rest.
-        health.note([(failing.pk, False)])
+        health.note([(str(failing.pk), False)])
         Delivery.objects.filter(pk=chosen).update(leased_until=None, next_attempt_at=START + timedelta(hours=1))
         assert self.rest_of(failing) == timedelta(minutes=2)
         assert take().claims == []
@@ -274,7 +277,7 @@ class TestCoolingDown:
         self, account: Account, failing: Webhook, frozen: TimeMachineFixture
     ) -> None:
         make_due(account, 3)
-        chosen = Delivery.objects.latest("pk").pk
+        chosen = str(Delivery.objects.latest("pk").pk)
         ended = Delivery.objects.filter(pk=chosen)
         ended.update(status="DEAD", next_attempt_at=None, finished_at=START)
         frozen.shift(1)
@@ -285,7 +288,7 @@ class TestCoolingDown:
         self, account: Account, failing: Webhook, frozen: TimeMachineFixture
     ) -> None:
         make_due(account, 2)
-        oldest, replay = Delivery.objects.order_by("pk").values_list("pk", flat=True)
+        oldest, replay = ids_in_order()
         Delivery.objects.filter(pk=replay).update(priority=Delivery.Priority.REPLAY)
         frozen.shift(1)
         Delivery.objects.filter(pk=replay).retry_now()

@@ -48,7 +48,7 @@ def result(
 def test_an_attempt_keeps_what_was_sent_and_what_came_back(claims: list[Claim]) -> None:
     assert record([result(claims[0])]).count == 1
     attempt = Attempt.objects.get()
-    assert (attempt.delivery_id, attempt.number, attempt.started_at) == (claims[0].delivery_id, 1, STARTED)
+    assert (str(attempt.delivery_id), attempt.number, attempt.started_at) == (claims[0].delivery_id, 1, STARTED)
     assert (attempt.duration_ms, attempt.http_status, attempt.error) == (12, 200, "")
     assert (attempt.lookup_ms, attempt.connect_ms, attempt.tls_ms, attempt.wait_ms) == (1, 2, None, 8)
     assert attempt.remote_address == "192.0.2.7"
@@ -77,7 +77,7 @@ def test_a_retry_has_its_time(claims: list[Claim]) -> None:
 def test_a_batch_of_all_kinds_is_written_together(claims: list[Claim]) -> None:
     outcomes = [SUCCEEDED, RETRYING, REFUSED]
     assert record([result(claimed, outcome) for claimed, outcome in zip(claims, outcomes, strict=True)]).count == 3
-    written = dict(Delivery.objects.values_list("id", "status"))
+    written = {str(pk): status for pk, status in Delivery.objects.values_list("id", "status")}
     assert [written[claimed.delivery_id] for claimed in claims] == ["SUCCEEDED", "RETRYING", "DEAD"]
     assert ledger().balances
 
@@ -88,7 +88,7 @@ def test_a_lease_that_another_worker_holds_by_now_writes_nothing(claims: list[Cl
     assert record([result(claims[0]), result(claims[1])]).count == 1
     delivery = Delivery.objects.get(pk=claims[0].delivery_id)
     assert (delivery.status, delivery.attempt_count, delivery.leased_until) == ("PENDING", 0, later)
-    assert Attempt.objects.get().delivery_id == claims[1].delivery_id
+    assert str(Attempt.objects.get().delivery_id) == claims[1].delivery_id
     assert ledger().balances
 
 
