@@ -3,11 +3,13 @@
 import contextlib
 import functools
 import math
+import os
 import socket
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 import psycopg
@@ -106,10 +108,12 @@ def throughput_2(ground: Ground) -> Figures:
 
 @scenario(Bar("gain", least=1.5))
 def scaling(ground: Ground) -> Figures:
-    """Two processes against one, of the product and of the limit."""
+    """Two processes against one, of the product and of the limit; and what it would be with no core idle (`most`)."""
     one, two = _throughput(ground, 1), _throughput(ground, 2)
+    gain = two["deliveries_per_s"] / one["deliveries_per_s"]
     return {
-        "gain": round(two["deliveries_per_s"] / one["deliveries_per_s"], 2),
+        "gain": round(gain, 2),
+        "most": round(gain * (os.cpu_count() or 1) / two["busy_cores"], 2),
         "limit_gain": round(two["limit_per_s"] / one["limit_per_s"], 2),
     }
 
@@ -136,18 +140,21 @@ def steps(ground: Ground) -> Figures:
 def _throughput(ground: Ground, processes: int) -> Figures:
     stack = ground.stack(processes)
     deliver(stack, ground, WARM_UP_DELIVERIES)
-    per_s, cpu_us, limit_per_s, limit_cpu_us = [], [], [], []
+    per_s, busy, cpu_us, limit_per_s, limit_cpu_us = [], [], [], [], []
     for _ in range(RUNS):
         limit = ground.limit(DELIVERIES, processes)
         limit_per_s.append(limit["deliveries_per_s"])
         limit_cpu_us.append(limit["cpu_us_per_delivery"])
         cpu_before = worker_cpu_seconds(stack)
-        per_s.append(deliver(stack, ground, DELIVERIES))
+        done = delivered(stack, ground, DELIVERIES)
+        per_s.append(done["deliveries"] / done["seconds"])
+        busy.append(done["busy_core_seconds"] / done["seconds"])
         cpu_us.append(1e6 * (worker_cpu_seconds(stack) - cpu_before) / DELIVERIES)
     return {
         "deliveries_per_s": round(statistics.median(per_s)),
         "limit_per_s": round(statistics.median(limit_per_s)),
         "share": round(statistics.median(per_s) / statistics.median(limit_per_s), 2),
+        "busy_cores": round(statistics.median(busy), 2),
         "cpu_us_per_delivery": round(statistics.median(cpu_us)),
         "limit_cpu_us_per_delivery": round(statistics.median(limit_cpu_us)),
     }
@@ -155,8 +162,14 @@ def _throughput(ground: Ground, processes: int) -> Figures:
 
 def deliver(stack: Stack, ground: Ground, count: int, keep: bool = False) -> float:
     """Return the deliveries a second."""
-    done = stack.call_by_name("tests.bench.work:deliver", count, ground.receiver, WEBHOOKS, keep=keep)
+    done = delivered(stack, ground, count, keep)
     return float(done["deliveries"] / done["seconds"])
+
+
+def delivered(stack: Stack, ground: Ground, count: int, keep: bool = False) -> dict[str, Any]:
+    """Have so many delivered; return how many they were, how long it took, and how busy the cores were meanwhile."""
+    done: dict[str, Any] = stack.call_by_name("tests.bench.work:deliver", count, ground.receiver, WEBHOOKS, keep=keep)
+    return done
 
 
 def worker_cpu_seconds(stack: Stack) -> float:
