@@ -21,6 +21,7 @@ from webhooks import events, notice_choices, notices, recovery
 from webhooks.engine.dispatch import dispatch
 from webhooks.models import Attempt, Delivery, Event, EventType, HourlyCount, Recovery, StaleVersion, Webhook
 from webhooks.signals import event_occurred
+from winkhooks.celery import app
 
 EVENTS_A_TRANSACTION = 20
 
@@ -315,6 +316,12 @@ def _send(account: Account, number: int, key: str | None = None) -> Event:
         idempotency_key=key,
     )
     return cast(Event, event)
+
+
+def pool_process_ids() -> list[int]:
+    """Return the processes of the worker that run tasks, as it says itself; there is one worker."""
+    [stats] = (app.control.inspect(timeout=10, limit=1).stats() or {}).values()
+    return list(stats["pool"]["processes"])
 
 
 def count_everything() -> dict[str, Any]:

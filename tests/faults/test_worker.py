@@ -101,9 +101,6 @@ def test_a_worker_stops_although_receivers_hang(engine: Stack) -> None:
 
 
 def pool_processes(engine: Stack) -> list[psutil.Process]:
-    """Return the processes of the worker that run tasks: its children but beat, which has its schedule open."""
-    return [
-        process
-        for process in psutil.Process(engine.worker.pid).children()
-        if not any("beat-schedule" in file.path for file in process.open_files())
-    ]
+    """Return the processes of the worker that run tasks: its children but beat."""
+    ids = engine.call(actions.pool_process_ids)
+    return [process for process in psutil.Process(engine.worker.pid).children() if process.pid in ids]
