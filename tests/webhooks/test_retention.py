@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -42,6 +43,30 @@ def test_what_is_older_than_30_days_goes_with_all_that_belongs_to_it(account: Ac
 def test_what_is_not_finished_stays(account: Account, webhook: Webhook) -> None:
     make_event(account, webhook, days_old=40, status="RETRYING")
     assert retention.purge() == 0
+
+
+def test_what_was_cancelled_stays_while_its_request_is_under_way(account: Account, webhook: Webhook) -> None:
+    make_event(account, webhook, days_old=40, status="CANCELLED")
+    Delivery.objects.update(leased_until=timezone.now() + timedelta(seconds=60))
+    assert retention.purge() == 0
+    Delivery.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+    assert retention.purge() == 1
+
+
+@pytest.mark.parametrize("busy", [{"leased_until": timezone.now() + timedelta(days=1)}, {"status": "PENDING"}])
+def test_what_became_busy_since_it_was_chosen_stays(
+    busy: dict[str, Any], account: Account, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = make_event(account, webhook, days_old=40)
+    gone = make_event(account, webhook, days_old=41)
+    if "status" in busy:
+        busy = busy | {"next_attempt_at": timezone.now()}
+    Delivery.objects.filter(event=chosen).update(**busy)
+    assert retention._remove([gone.pk, chosen.pk]) == 1
+    assert Event.objects.get() == chosen
+    assert Attempt.objects.get().delivery.event == chosen
+    retention._remove_some_deliveries(chosen.pk)
+    assert Delivery.objects.get().event == chosen
 
 
 def test_an_event_that_was_never_dispatched_stays(account: Account) -> None:

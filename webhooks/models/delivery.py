@@ -156,6 +156,7 @@ class Delivery(models.Model):
         db_index=False,
         db_constraint=False,
     )
+    # What is sent for the first time has none, and the purge sets it to null where it removes one.
     recovery = models.ForeignKey(
         Recovery,
         models.SET_NULL,
