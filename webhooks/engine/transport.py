@@ -38,6 +38,8 @@ MAX_SNIPPET_BYTES = 4096
 MAX_HEADER_BYTES = 16 * 1024
 # More headers than these, interim answers and all, are not taken: the connection is dropped.
 MOST_HEADER_BYTES = 64 * 1024
+# Larger ones are not kept once they are read.
+MOST_KEPT_BYTES = 2048
 # The second is a limit of libcurl.
 TOO_MANY_HEADERS = (
     "The answer has more than 64 KB of headers, so the connection was dropped.",
@@ -142,7 +144,11 @@ class Answer(NamedTuple):
         return next((value for key, value in reversed(self.headers) if key.lower() == name), None)
 
 
-# Most receivers answer many requests alike within a second.
+def _headers_of(block: bytes) -> tuple[tuple[str, str], ...]:
+    return _final_headers(block) if len(block) <= MOST_KEPT_BYTES else _final_headers.__wrapped__(block)
+
+
+# Many receivers answer many requests alike within a second.
 @lru_cache(maxsize=128)
 def _final_headers(block: bytes) -> tuple[tuple[str, str], ...]:
     """Return the headers of the last answer in `block`, the first 16 KB; those before it were interim, as 103 is."""
@@ -263,7 +269,7 @@ class _Transfer(Generic[Tag]):
         self.curl.setopt(pycurl.POSTFIELDS, request.body)
 
     def answer(self, curl_code: int = pycurl.E_OK, curl_text: str = "") -> Answer:
-        if self.new_pin:
+        if self.new_pin and not self.refused:
             host_and_port, pin = self.new_pin
             self.pins[host_and_port] = pin
         in_curl_ms = int(self.curl.getinfo(pycurl.TOTAL_TIME) * 1000)
@@ -296,7 +302,7 @@ class _Transfer(Generic[Tag]):
             error,
             error_text,
             remote_address,
-            headers=_final_headers(bytes(self.header_block)),
+            headers=_headers_of(bytes(self.header_block)),
             snippet=bytes(self.snippet),
         )
 
@@ -417,6 +423,8 @@ class _Transfer(Generic[Tag]):
         pinned, until = self.pins.get((host, port), NO_PIN)
         now = time.monotonic()
         if addresses != pinned or now >= until:
+            if len(self.pins) > names.MOST_KEPT:
+                self.pins.clear()
             self.curl.setopt(pycurl.RESOLVE, [f"+{_bracketed(host)}:{port}:{','.join(addresses)}"])
             self.new_pin = (host, port), Pin(addresses, now + names.KEEP_SECONDS)
 
@@ -438,8 +446,9 @@ class _Transfer(Generic[Tag]):
         self.has_own_deadline = True
 
     def _refuse_look_up(self) -> int:
-        # libcurl reads another host in the URL than `guard` does: it has none of its addresses.
+        # libcurl reads another host in the URL than `guard` does, or has lost its addresses: it has none for it.
         self.refused = True
+        self.pins.clear()
         return 1
 
     def _open_socket(self, purpose: int, address: Any) -> Any:
@@ -452,10 +461,10 @@ class _Transfer(Generic[Tag]):
         return _DuplicatedSocket(family, kind, protocol)
 
     def _receive_header(self, line: bytes) -> int | None:
-        self.header_block += line
-        if len(self.header_block) > MOST_HEADER_BYTES:
+        if len(self.header_block) + len(line) > MOST_HEADER_BYTES:
             self.has_too_many_headers = True
             return -1
+        self.header_block += line
         return None  # everything taken
 
     def _receive_body(self, chunk: bytes) -> int | None:
