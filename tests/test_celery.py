@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 from celery.fixups.django import DjangoWorkerFixup  # type: ignore[attr-defined]  # missing in the stubs
-from celery.signals import celeryd_after_setup, worker_init
+from celery.signals import celeryd_after_setup, task_prerun, worker_init
+from django.db import connection, transaction
 from pytest_django import Settings
 
 from tests.webhooks.test_checks import set_up_as_an_installation  # noqa: F401  a fixture that is always used
@@ -35,3 +36,16 @@ def test_a_connection_to_the_database_lasts_from_one_task_to_the_next(monkeypatc
     for _ in range(100):
         fixup.close_database()
     assert not closed
+
+
+@pytest.mark.django_db(transaction=True)
+def test_before_a_task_a_connection_that_is_too_old_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.ensure_connection()
+    task_prerun.send(sender=None)
+    assert connection.connection is not None
+    monkeypatch.setattr(connection, "close_at", 0)
+    with transaction.atomic():
+        task_prerun.send(sender=None)
+        assert connection.connection is not None
+    task_prerun.send(sender=None)
+    assert connection.connection is None

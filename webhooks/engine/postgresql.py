@@ -20,7 +20,10 @@ def text_array(texts: Sequence[str]) -> str:
     """Do the same for texts that may hold anything, but for a NUL, which no text of PostgreSQL holds."""
     if not texts:
         return "{}"
-    escaped = "\0".join(texts).replace("\\", r"\\").replace('"', r"\"")
+    joined = "\0".join(texts)
+    if joined.count("\0") >= len(texts):
+        raise ValueError("A text has a NUL in it.")
+    escaped = joined.replace("\\", r"\\").replace('"', r"\"")
     return '{"' + escaped.replace("\0", '","') + '"}'
 
 

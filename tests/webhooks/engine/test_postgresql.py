@@ -20,6 +20,11 @@ def test_what_is_written_is_what_is_read() -> None:
         assert cursor.fetchone() == (TEXTS, [""], [], [1, None, 3], ids, [])
 
 
+def test_a_nul_is_refused_instead_of_making_two_texts_of_one() -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        text_array(["a\0b", "c"])
+
+
 def test_it_finds_the_rows_of_many_ids() -> None:
     accounts = [Account.objects.create(name=str(number)) for number in range(3)]
     assert Account.objects.filter(pk__in=any_of([accounts[0].pk, accounts[2].pk, uuid7()])).count() == 2
