@@ -21,10 +21,10 @@ NGINX = Path("/usr/sbin/nginx")
 # Longer than anything takes; a machine that does other work meanwhile is slow, not broken.
 COMMAND_SECONDS = 300
 PORTAL_SECONDS = 1200
-# What is committed is on the disk, as where it counts; the rest is what a machine of this size is given.
 # A server that has run for a while uses old segments of its write-ahead log again. A fresh one fills each with zeros
 # first, within somebody's commit: so many are there before anything is measured.
 SEGMENTS = 128
+# What is committed is on the disk, as where it counts; the rest is what a machine of this size is given.
 POSTGRES_SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",

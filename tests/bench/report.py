@@ -43,7 +43,8 @@ beside it.
 |---|---|
 {machine}
 
-Receiver, database, broker, workers and what announces the events share its cores. PostgreSQL runs with
+Receiver, database, broker, workers and what announces the events share its cores. PostgreSQL has 128 segments of its
+write-ahead log to use again, as after running for a while, and runs with
 
 ```
 {postgres_settings}
