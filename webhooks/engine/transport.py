@@ -144,12 +144,6 @@ class Answer(NamedTuple):
         return next((value for key, value in reversed(self.headers) if key.lower() == name), None)
 
 
-def _headers_of(block: bytes) -> tuple[tuple[str, str], ...]:
-    return _final_headers(block) if len(block) <= MOST_KEPT_BYTES else _final_headers.__wrapped__(block)
-
-
-# Many receivers answer many requests alike within a second.
-@lru_cache(maxsize=128)
 def _final_headers(block: bytes) -> tuple[tuple[str, str], ...]:
     """Return the headers of the last answer in `block`, the first 16 KB; those before it were interim, as 103 is."""
     headers: list[tuple[str, str]] = []
@@ -163,6 +157,10 @@ def _final_headers(block: bytes) -> tuple[tuple[str, str], ...]:
         if separator and size <= MAX_HEADER_BYTES:
             headers.append((name.strip(), value.strip()))
     return tuple(headers)
+
+
+# Many receivers answer many requests alike within a second.
+_kept_final_headers = lru_cache(maxsize=128)(_final_headers)
 
 
 class _DuplicatedSocket(socket.socket):
@@ -297,14 +295,18 @@ class _Transfer(Generic[Tag]):
         return Answer(
             self.started_at,
             duration_ms,
-            NO_PHASES if error and error == Attempt.Error.REQUEST else self._all_phases(in_curl_ms, remote_address),
+            NO_PHASES if error == Attempt.Error.REQUEST else self._all_phases(in_curl_ms, bool(remote_address)),
             status,
             error,
             error_text,
             remote_address,
-            headers=_headers_of(bytes(self.header_block)),
+            headers=self._headers(),
             snippet=bytes(self.snippet),
         )
+
+    def _headers(self) -> tuple[tuple[str, str], ...]:
+        read = _kept_final_headers if len(self.header_block) <= MOST_KEPT_BYTES else _final_headers
+        return read(bytes(self.header_block))
 
     def _remote_address(self) -> str | None:
         if self.proxy is None:
@@ -334,9 +336,9 @@ class _Transfer(Generic[Tag]):
         logger.warning("proxy_failed", http_status=answered or None, error=visible(curl_text))
         return PROXY_REFUSED if answered else PROXY_FAILED
 
-    def _all_phases(self, end: int, remote_address: str | None) -> Phases:
+    def _all_phases(self, end: int, is_connected: bool) -> Phases:
         """Add the look-up, which came before libcurl had the request."""
-        phases = self._phases(end, bool(remote_address))
+        phases = self._phases(end, is_connected)
         return phases._replace(lookup_ms=self.looked_up_ms + (phases.lookup_ms or 0)) if self.looked_up_ms else phases
 
     def _phases(self, end: int, is_connected: bool) -> Phases:

@@ -31,14 +31,22 @@ def trusted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
     monkeypatch.setattr(transport, "CA_FILE", str(ca_file))
 
 
+def answers_to(sender: Transport[None], *requests: Request) -> list[Answer]:
+    """Send the requests at a time; return their answers as they come."""
+    for each in requests:
+        sender.start(each, None)
+    answers: list[Answer] = []
+    while sender.in_flight:
+        answers += [answer for _, answer in sender.finished(0.1)]
+    return answers
+
+
 def call_in_turn(request: Request, count: int) -> list[Answer]:
     """Send the same request so many times, one after the other, over the connections that there are."""
     sender: Transport[None] = Transport(1)
     answers: list[Answer] = []
     while len(answers) < count:
-        sender.start(request, None)
-        while sender.in_flight:
-            answers += [answer for _, answer in sender.finished(0.1)]
+        answers += answers_to(sender, request)
     sender.close()
     return answers
 
@@ -298,9 +306,7 @@ def test_a_name_that_has_moved_inside_is_not_called_over_a_kept_connection_eithe
     errors = []
     for address in ("127.0.0.1", "127.0.0.1", "169.254.169.254"):
         name_server.addresses["moving.example"] = [address]
-        sender.start(request(url), None)
-        while sender.in_flight:
-            errors += [answer.error for _, answer in sender.finished(0.1)]
+        errors += [answer.error for answer in answers_to(sender, request(url))]
     sender.close()
     assert errors == ["", "", Attempt.Error.ADDRESS_REFUSED]
     assert (len(receiver.requests), receiver.connections) == (2, 1)
@@ -321,9 +327,7 @@ def test_a_name_that_has_moved_is_called_at_its_new_address(name_server: NameSer
         for address in places:
             names.forget()
             name_server.addresses["moving.example"] = [address]
-            sender.start(request(f"http://moving.example:{receiver.port}/"), None)
-            while sender.in_flight:
-                answers += [answer for _, answer in sender.finished(0.1)]
+            answers += answers_to(sender, request(f"http://moving.example:{receiver.port}/"))
         sender.close()
     assert [(answer.http_status, answer.remote_address) for answer in answers] == [(204, place) for place in places]
 
@@ -335,10 +339,7 @@ def test_what_one_request_has_pinned_serves_others_that_connect_anew(name_server
         sender: Transport[None] = Transport(3)
         answers: list[Answer] = []
         for at_once in (1, 3, 3):
-            for _ in range(at_once):
-                sender.start(to_known, None)
-            while sender.in_flight:
-                answers += [answer for _, answer in sender.finished(0.1)]
+            answers += answers_to(sender, *[to_known] * at_once)
         sender.close()
         assert [answer.http_status for answer in answers] == [204] * 7
         assert receiver.connections == 7
@@ -348,10 +349,7 @@ def test_what_was_broken_off_before_it_began_has_pinned_nothing(receiver: Receiv
     sender: Transport[None] = Transport(1)
     sender.start(request(receiver.url), None)
     assert sender.break_off() == [None]
-    sender.start(request(receiver.url), None)
-    answers: list[Answer] = []
-    while sender.in_flight:
-        answers += [answer for _, answer in sender.finished(0.1)]
+    answers = answers_to(sender, request(receiver.url))
     sender.close()
     assert [answer.http_status for answer in answers] == [204]
 
