@@ -164,10 +164,16 @@ def test_webhooks_are_counted_by_health_and_reason(account: Account) -> None:
 )
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="It is PostgreSQL that has large tables.")
 def test_it_reads_an_index_and_not_the_table(webhook: Webhook, count: Callable[[], object], index: str) -> None:
+    # In a table of no rows one index is as good as another, and what other tests have left of them decides.
+    announce(webhook.account, count=200)
+    dispatch()
+    announce(webhook.account, count=200)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE webhooks_event, webhooks_delivery")
     with CaptureQueriesContext(connection) as queries:
         count()
     with connection.cursor() as cursor:
-        # It would rather read tables of no rows whole.
+        # It would rather read small tables whole.
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_bitmapscan = off")
         cursor.execute(f"EXPLAIN {queries[0]['sql']}")
